@@ -30,10 +30,7 @@ static inline u64 rdmsr(u32 msr)
 
 static inline void wrmsr(u32 msr, u64 value)
 {
-	__asm__ volatile("wrmsr"
-			 :
-			 : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32))
-			 : "memory");
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
 static inline u64 rdtsc(void)
@@ -83,16 +80,16 @@ static inline u32 inl(u16 port)
 	return value;
 }
 
-#define DEFINE_REGISTER_ACCESS(reg)                                                                \
-	static inline u64 read_##reg(void)                                                         \
-	{                                                                                          \
-		u64 value;                                                                         \
-		__asm__ volatile("mov %%" #reg ", %0" : "=r"(value) : : "memory");                 \
-		return value;                                                                      \
-	}                                                                                          \
-	static inline void write_##reg(u64 value)                                                  \
-	{                                                                                          \
-		__asm__ volatile("mov %0, %%" #reg : : "r"(value) : "memory");                     \
+#define DEFINE_REGISTER_ACCESS(reg)                                                \
+	static inline u64 read_##reg(void)                                         \
+	{                                                                          \
+		u64 value;                                                         \
+		__asm__ volatile("mov %%" #reg ", %0" : "=r"(value) : : "memory"); \
+		return value;                                                      \
+	}                                                                          \
+	static inline void write_##reg(u64 value)                                  \
+	{                                                                          \
+		__asm__ volatile("mov %0, %%" #reg : : "r"(value) : "memory");     \
 	}
 
 DEFINE_REGISTER_ACCESS(cr0)

@@ -34,7 +34,8 @@ enum nb_op {
 	NB_OP_COUNTERS = 2,
 	/* Forgets every ept13 of this CPU, so that the next L3 runs cold. */
 	NB_OP_DROP_STAGE2 = 3,
-	/* RBX = guest-physical address, RCX = length (at most NB_LINE_MAX) of a line for the log. */
+	/* RBX = guest-physical address, RCX = length (at most NB_LINE_MAX) of a line for the log.
+	 */
 	NB_OP_LOG = 4,
 	/* Zeroes the exit table of this CPU. */
 	NB_OP_STATS_RESET = 5,

@@ -34,14 +34,14 @@ typedef struct {
 #define PA2(x) ((pa2_t){ (x) })
 #define PA3(x) ((pa3_t){ (x) })
 
-#define BIT(n)          (1ULL << (n))
-#define BITS(hi, lo)    ((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
-#define ARRAY_SIZE(a)   (sizeof(a) / sizeof((a)[0]))
-#define ALIGN_UP(x, a)  (((x) + (a)-1) & ~((a)-1))
+#define BIT(n)           (1ULL << (n))
+#define BITS(hi, lo)     ((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
+#define ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
+#define ALIGN_UP(x, a)   (((x) + (a)-1) & ~((a)-1))
 #define ALIGN_DOWN(x, a) ((x) & ~((a)-1))
-#define PAGE_SHIFT      12
-#define PAGE_SIZE       4096ULL
-#define PAGE_MASK       (PAGE_SIZE - 1)
+#define PAGE_SHIFT       12
+#define PAGE_SIZE        4096ULL
+#define PAGE_MASK        (PAGE_SIZE - 1)
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

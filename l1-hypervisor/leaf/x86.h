@@ -62,47 +62,46 @@
 #define RFLAGS_VM    BIT(17)
 
 /* CF, PF, AF, ZF, SF, OF: what VMsucceed, VMfailInvalid and VMfailValid write. */
-#define RFLAGS_ARITHMETIC                                                                          \
-	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+#define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
-#define MSR_TSC             0x10U
-#define MSR_APIC_BASE       0x1bU
-#define MSR_FEATURE_CONTROL 0x3aU
-#define MSR_SYSENTER_CS     0x174U
-#define MSR_SYSENTER_ESP    0x175U
-#define MSR_SYSENTER_EIP    0x176U
-#define MSR_DEBUGCTL        0x1d9U
-#define MSR_PAT             0x277U
-#define MSR_PERF_GLOBAL_CTRL 0x38fU
-#define MSR_VMX_BASIC       0x480U
-#define MSR_VMX_PINBASED_CTLS 0x481U
-#define MSR_VMX_PROCBASED_CTLS 0x482U
-#define MSR_VMX_EXIT_CTLS   0x483U
-#define MSR_VMX_ENTRY_CTLS  0x484U
-#define MSR_VMX_MISC        0x485U
-#define MSR_VMX_CR0_FIXED0  0x486U
-#define MSR_VMX_CR0_FIXED1  0x487U
-#define MSR_VMX_CR4_FIXED0  0x488U
-#define MSR_VMX_CR4_FIXED1  0x489U
-#define MSR_VMX_VMCS_ENUM   0x48aU
-#define MSR_VMX_PROCBASED_CTLS2 0x48bU
-#define MSR_VMX_EPT_VPID_CAP 0x48cU
-#define MSR_VMX_TRUE_PINBASED_CTLS 0x48dU
+#define MSR_TSC                     0x10U
+#define MSR_APIC_BASE               0x1bU
+#define MSR_FEATURE_CONTROL         0x3aU
+#define MSR_SYSENTER_CS             0x174U
+#define MSR_SYSENTER_ESP            0x175U
+#define MSR_SYSENTER_EIP            0x176U
+#define MSR_DEBUGCTL                0x1d9U
+#define MSR_PAT                     0x277U
+#define MSR_PERF_GLOBAL_CTRL        0x38fU
+#define MSR_VMX_BASIC               0x480U
+#define MSR_VMX_PINBASED_CTLS       0x481U
+#define MSR_VMX_PROCBASED_CTLS      0x482U
+#define MSR_VMX_EXIT_CTLS           0x483U
+#define MSR_VMX_ENTRY_CTLS          0x484U
+#define MSR_VMX_MISC                0x485U
+#define MSR_VMX_CR0_FIXED0          0x486U
+#define MSR_VMX_CR0_FIXED1          0x487U
+#define MSR_VMX_CR4_FIXED0          0x488U
+#define MSR_VMX_CR4_FIXED1          0x489U
+#define MSR_VMX_VMCS_ENUM           0x48aU
+#define MSR_VMX_PROCBASED_CTLS2     0x48bU
+#define MSR_VMX_EPT_VPID_CAP        0x48cU
+#define MSR_VMX_TRUE_PINBASED_CTLS  0x48dU
 #define MSR_VMX_TRUE_PROCBASED_CTLS 0x48eU
-#define MSR_VMX_TRUE_EXIT_CTLS 0x48fU
-#define MSR_VMX_TRUE_ENTRY_CTLS 0x490U
-#define MSR_VMX_VMFUNC      0x491U
-#define MSR_X2APIC_FIRST    0x800U
-#define MSR_X2APIC_LAST     0x8ffU
-#define MSR_XSS             0xda0U
-#define MSR_EFER            0xc0000080U
-#define MSR_STAR            0xc0000081U
-#define MSR_LSTAR           0xc0000082U
-#define MSR_CSTAR           0xc0000083U
-#define MSR_SFMASK          0xc0000084U
-#define MSR_FS_BASE         0xc0000100U
-#define MSR_GS_BASE         0xc0000101U
-#define MSR_KERNEL_GS_BASE  0xc0000102U
+#define MSR_VMX_TRUE_EXIT_CTLS      0x48fU
+#define MSR_VMX_TRUE_ENTRY_CTLS     0x490U
+#define MSR_VMX_VMFUNC              0x491U
+#define MSR_X2APIC_FIRST            0x800U
+#define MSR_X2APIC_LAST             0x8ffU
+#define MSR_XSS                     0xda0U
+#define MSR_EFER                    0xc0000080U
+#define MSR_STAR                    0xc0000081U
+#define MSR_LSTAR                   0xc0000082U
+#define MSR_CSTAR                   0xc0000083U
+#define MSR_SFMASK                  0xc0000084U
+#define MSR_FS_BASE                 0xc0000100U
+#define MSR_GS_BASE                 0xc0000101U
+#define MSR_KERNEL_GS_BASE          0xc0000102U
 
 #define FEATURE_CONTROL_LOCK            BIT(0)
 #define FEATURE_CONTROL_VMX_OUTSIDE_SMX BIT(2)
@@ -129,27 +128,28 @@ enum exception {
 	EXC_CP = 21,
 };
 
-/* Vectors of the exceptions that push an error code (SDM 3A "Exception and Interrupt Reference"). */
-#define EXC_HAS_ERROR_CODE                                                                         \
-	(BIT(EXC_DF) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) |       \
+/* Vectors of the exceptions that push an error code (SDM 3A "Exception and Interrupt Reference").
+ */
+#define EXC_HAS_ERROR_CODE                                                                   \
+	(BIT(EXC_DF) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) | \
 	 BIT(EXC_AC))
 
-#define PF_P  BIT(0)
-#define PF_W  BIT(1)
-#define PF_U  BIT(2)
+#define PF_P    BIT(0)
+#define PF_W    BIT(1)
+#define PF_U    BIT(2)
 #define PF_RSVD BIT(3)
-#define PF_I  BIT(4)
+#define PF_I    BIT(4)
 
-#define PTE_P  BIT(0)
-#define PTE_W  BIT(1)
-#define PTE_U  BIT(2)
+#define PTE_P   BIT(0)
+#define PTE_W   BIT(1)
+#define PTE_U   BIT(2)
 #define PTE_PWT BIT(3)
 #define PTE_PCD BIT(4)
-#define PTE_A  BIT(5)
-#define PTE_D  BIT(6)
-#define PTE_PS BIT(7)
-#define PTE_G  BIT(8)
-#define PTE_NX BIT(63)
+#define PTE_A   BIT(5)
+#define PTE_D   BIT(6)
+#define PTE_PS  BIT(7)
+#define PTE_G   BIT(8)
+#define PTE_NX  BIT(63)
 
 /* Segment access rights, the format of the VMCS (SDM 3C "Guest Register State"). */
 #define AR_TYPE_MASK 0xfU

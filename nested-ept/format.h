@@ -1,0 +1,103 @@
+/*
+ * The layout of a second-level page table as data, so that walk, composition and the merged tables
+ * work for any vendor: EPT now, AMD's nested paging as a second `struct nept_format`.
+ *
+ * Owns: the neutral vocabulary (rights, levels, shifts) and the format's operations.
+ * Assumes: entries of 8 bytes, 512 in a table, level 1 holds the 4-KByte leaves.
+ * Refuses: anything that knows a virtual CPU, a VMCS or a VMCB.
+ */
+#ifndef NESTED_EPT_FORMAT_H
+#define NESTED_EPT_FORMAT_H
+
+#include "l1-hypervisor/leaf/types.h"
+#include "l1-hypervisor/leaf/x86.h"
+
+/* What a translation allows and what an access needs, with the same bits. */
+#define NEPT_R   1U
+#define NEPT_W   2U
+#define NEPT_X   4U
+#define NEPT_RWX (NEPT_R | NEPT_W | NEPT_X)
+
+#define NEPT_LEVELS_MAX 4
+#define NEPT_ENTRIES    512U
+
+#define NEPT_SHIFT_4K 12U
+#define NEPT_SHIFT_2M 21U
+#define NEPT_SHIFT_1G 30U
+
+/* What the machine that a table is made for can do: for a table of L2, what L2 was told. */
+struct nept_features {
+	u32 physical_bits; /* width of the physical addresses in the entries */
+	u32 max_shift;     /* largest leaf: NEPT_SHIFT_4K, _2M or _1G */
+	bool execute_only; /* a translation may allow fetches without allowing reads */
+};
+
+/* Which entries are misconfigured, computed once from the features. Arrays are indexed by level. */
+struct nept_rules {
+	u64 leaf_mask[NEPT_LEVELS_MAX + 1];      /* an entry with all of these bits is a leaf */
+	u64 reserved_leaf[NEPT_LEVELS_MAX + 1];  /* bits that must be 0 in a leaf */
+	u64 reserved_table[NEPT_LEVELS_MAX + 1]; /* bits that must be 0 in any other entry */
+	u32 bad_rights;                          /* bit n: rights n are misconfigured */
+	u32 bad_types;                           /* bit n: memory type n of a leaf is reserved */
+};
+
+/* The pointer to a table of L2 (EPTP or nCR3), taken apart. */
+struct nept_root23 {
+	pa2_t table;
+	bool tracks; /* accessed and dirty flags are on */
+};
+
+struct nept_format {
+	const char *name;
+	u32 levels;
+	u64 address; /* bits of an entry or of a root pointer that hold an address */
+	u64 key;     /* bits of a root pointer that tell two address spaces apart */
+	u64 space;   /* those of them that an invalidation compares */
+	u64 leaf;    /* set in every leaf above level 1 */
+	u64 accessed;
+	u64 dirty;
+	u64 kept;        /* bits of a leaf that composition hands on: how memory is cached */
+	u32 type_shift;  /* where in a leaf the number is that `bad_types` is asked for */
+	u64 table_entry; /* a reference to a table, without its address: every right, accessed */
+
+	/* The rights of one entry; 0 means that it is not present. */
+	u32 (*rights)(u64 entry);
+	/* A leaf without its address; accessed and dirty, so that hardware need not write it. */
+	u64 (*leaf_entry)(u32 level, u32 rights, u64 kept);
+	/* The `kept` bits of a leaf whose memory is always of this type. */
+	u64 (*kept_of_type)(enum memory_type type);
+	void (*make_rules)(const struct nept_features *features, struct nept_rules *rules);
+
+	struct nept_root23 (*root23)(u64 root_pointer);
+	/* What hardware is given to run on the table at `root`. */
+	u64 (*root_pointer)(pa1_t root, bool tracks);
+
+	/* The information hardware gives with a fault (exit qualification or error code): the
+	 * rights that the access needed, and what a guest is told whose own table, with these
+	 * accumulated rights (0 when not present), denies the access. */
+	u32 (*access)(u64 info);
+	u64 (*violation)(u64 info, u32 rights);
+};
+
+/* Bits of a guest-physical address below the level's index; the page size of a leaf there. */
+static inline u32 nept_shift_of(u32 level)
+{
+	return 3 + 9 * level;
+}
+
+static inline u32 nept_level_of(u32 shift)
+{
+	return (shift - 3) / 9;
+}
+
+static inline u32 nept_index(u64 address, u32 level)
+{
+	return (u32)(address >> nept_shift_of(level)) & (NEPT_ENTRIES - 1);
+}
+
+static inline bool nept_is_leaf(const struct nept_rules *rules, u64 entry, u32 level)
+{
+	return (entry & rules->leaf_mask[level]) == rules->leaf_mask[level];
+}
+
+#endif

@@ -9,8 +9,6 @@
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/x86.h"
 
-#define CPUID_1_ECX_VMX BIT(5)
-
 void vmx_access_failed(u32 encoding)
 {
 	guest_fail("VMCS field 0x%x cannot be accessed", encoding);

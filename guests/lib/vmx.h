@@ -14,6 +14,9 @@
 #include "shadow-vmcs/vmx_bits.h"
 #include "shadow-vmcs/vmx_exits.h"
 
+/* CPUID leaf 1: the CPU has VMX. */
+#define CPUID_1_ECX_VMX BIT(5)
+
 /* How a VMX instruction ended (SDM 3C "Conventions" (31.2)). */
 enum vmx_status { VMX_SUCCEED = 0, VMX_FAIL_INVALID = 1, VMX_FAIL_VALID = 2 };
 

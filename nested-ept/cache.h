@@ -14,16 +14,16 @@
 
 struct nept_slot {
 	struct nept nept;
-	u64 key; /* of L2's root pointer; NEPT_NO_KEY when the slot is unused */
+	u64 key; /* of L2's root pointer; all ones when the slot is unused */
 	u64 last_use;
 	u64 invalidated; /* table.removals when this CPU last executed INVEPT for it */
 };
 
 struct nept_cache_stats {
 	u64 hits, misses, evictions;
-	u64 fills, violations, misconfigs;
-	u64 drops;   /* tables emptied because L2 asked */
-	u64 invepts; /* INVEPTs that the core was told to execute */
+	u64 results[NEPT_RESULTS]; /* of nept_cache_fill(), by enum nept_result */
+	u64 drops;                 /* tables emptied because L2 asked */
+	u64 invepts;               /* INVEPTs that the core was told to execute */
 };
 
 struct nept_cache_config {

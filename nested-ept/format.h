@@ -38,7 +38,7 @@ struct nept_rules {
 	u64 reserved_leaf[NEPT_LEVELS_MAX + 1];  /* bits that must be 0 in a leaf */
 	u64 reserved_table[NEPT_LEVELS_MAX + 1]; /* bits that must be 0 in any other entry */
 	u32 bad_rights;                          /* bit n: rights n are misconfigured */
-	u32 bad_types;                           /* bit n: memory type n of a leaf is reserved */
+	u32 bad_types;                           /* bit n: caching n of a leaf is reserved */
 };
 
 /* The pointer to a table of L2 (EPTP or nCR3), taken apart. */
@@ -56,16 +56,16 @@ struct nept_format {
 	u64 leaf;    /* set in every leaf above level 1 */
 	u64 accessed;
 	u64 dirty;
-	u64 kept;        /* bits of a leaf that composition hands on: how memory is cached */
-	u32 type_shift;  /* where in a leaf the number is that `bad_types` is asked for */
 	u64 table_entry; /* a reference to a table, without its address: every right, accessed */
 
 	/* The rights of one entry; 0 means that it is not present. */
 	u32 (*rights)(u64 entry);
 	/* A leaf without its address; accessed and dirty, so that hardware need not write it. */
-	u64 (*leaf_entry)(u32 level, u32 rights, u64 kept);
-	/* The `kept` bits of a leaf whose memory is always of this type. */
-	u64 (*kept_of_type)(enum memory_type type);
+	u64 (*leaf_entry)(u32 level, u32 rights, u32 caching);
+	/* How the memory of a leaf is cached, as a number that only the format understands: what
+	 * composition and splitting hand on. */
+	u32 (*caching)(u64 entry, u32 level);
+	u32 (*caching_of_type)(enum memory_type type);
 	void (*make_rules)(const struct nept_features *features, struct nept_rules *rules);
 
 	struct nept_root23 (*root23)(u64 root_pointer);

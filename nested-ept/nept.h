@@ -25,6 +25,7 @@ enum nept_result {
 	NEPT_MISCONFIG, /* L2's table is misconfigured: reflect; the information is 0 */
 	NEPT_ABSENT,    /* L2 allows it, but has no such memory or right itself: fault->pa2 */
 	NEPT_NOMEM,     /* the pool is empty: drop tables and try again */
+	NEPT_RESULTS
 };
 
 struct nept_fault {

@@ -30,8 +30,15 @@ bool nept_table_init(struct nept_table *table, const struct nept_format *format,
 /* Removes every translation; the root page stays. */
 void nept_table_clear(struct nept_table *table);
 
-/* L1-physical address of the root page. */
-pa1_t nept_table_root(const struct nept_table *table);
+static inline pa1_t nept_table_root(const struct nept_table *table)
+{
+	return nept_pool_pa1(table->pool, table->root);
+}
+
+static inline bool nept_table_is_empty(const struct nept_table *table)
+{
+	return nept_pool_page_of(table->pool, table->root)->high == 0;
+}
 
 /*
  * Puts a finished leaf entry for the page of 1 << shift bytes that holds `address`, replacing what

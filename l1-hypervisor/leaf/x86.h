@@ -61,6 +61,7 @@
 #define RFLAGS_DF    BIT(10)
 #define RFLAGS_OF    BIT(11)
 #define RFLAGS_VM    BIT(17)
+#define RFLAGS_AC    BIT(18)
 
 /* CF, PF, AF, ZF, SF, OF: what VMsucceed, VMfailInvalid and VMfailValid write. */
 #define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
@@ -140,6 +141,7 @@ enum exception {
 #define PF_U    BIT(2)
 #define PF_RSVD BIT(3)
 #define PF_I    BIT(4)
+#define PF_PK   BIT(5)
 
 #define PTE_P   BIT(0)
 #define PTE_W   BIT(1)

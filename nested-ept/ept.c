@@ -1,0 +1,101 @@
+/*
+ * The EPT format: what each bit of an entry means and which entries are misconfigured.
+ * Assumes four levels, and that mode-based execute control, sub-page permissions and supervisor
+ * shadow-stack control are not offered to L2; their bits are ignored ones then.
+ */
+#include "nested-ept/ept.h"
+
+static u32 ept_rights(u64 entry)
+{
+	return (u32)entry & NEPT_RWX;
+}
+
+static u64 ept_leaf_entry(u32 level, u32 rights, u32 caching)
+{
+	u64 leaf = level > 1 ? EPT_LEAF : 0;
+
+	return leaf | rights | ((u64)caching << EPT_TYPE_SHIFT) | EPT_ACCESSED | EPT_DIRTY;
+}
+
+static u32 ept_caching(u64 entry, u32 level)
+{
+	(void)level;
+	return (u32)(entry & (EPT_TYPE_MASK | EPT_IGNORE_PAT)) >> EPT_TYPE_SHIFT;
+}
+
+static u32 ept_caching_of_type(enum memory_type type)
+{
+	return (u32)type;
+}
+
+/* SDM 3C "EPT Misconfigurations" (29.3.3.1) and the entry formats of 29.3.2. */
+static void ept_make_rules(const struct nept_features *features, struct nept_rules *rules)
+{
+	u64 beyond = features->physical_bits < 52 ? BITS(51, features->physical_bits) : 0;
+	u32 level;
+
+	for (level = 1; level <= NEPT_LEVELS_MAX; level++) {
+		u32 shift = nept_shift_of(level);
+		bool may_be_leaf = shift <= features->max_shift;
+
+		rules->leaf_mask[level] = level > 1 ? EPT_LEAF : 0;
+		rules->reserved_table[level] = beyond | BITS(6, 3);
+		rules->reserved_leaf[level] = beyond;
+		if (level > 1)
+			rules->reserved_leaf[level] |= may_be_leaf ? BITS(shift - 1, PAGE_SHIFT)
+								   : EPT_LEAF;
+	}
+	/* Writing without reading is never allowed; fetching alone where it is not supported. */
+	rules->bad_rights = (1U << NEPT_W) | (1U << (NEPT_W | NEPT_X));
+	if (!features->execute_only)
+		rules->bad_rights |= 1U << NEPT_X;
+	rules->bad_types = (1U << 2) | (1U << 3) | (1U << 7);
+	rules->bad_types |= rules->bad_types << 8; /* with ignore-PAT set */
+}
+
+static struct nept_root23 ept_root23(u64 eptp)
+{
+	return (struct nept_root23){ .table = PA2(eptp & EPTP_ADDRESS),
+				     .tracks = (eptp & EPTP_AD) != 0 };
+}
+
+static u64 ept_root_pointer(pa1_t root, bool tracks)
+{
+	return root.v | EPTP_WALK_4 | MEMTYPE_WB | (tracks ? EPTP_AD : 0);
+}
+
+static u32 ept_access(u64 qualification)
+{
+	return (u32)qualification & NEPT_RWX;
+}
+
+/* SDM 3C "Exit Qualification for EPT Violations" (28.2.1): the access, the linear address and the
+ * NMI bits are facts of the access that hardware saw; the rights are those of L2's own entries. */
+static u64 ept_violation(u64 qualification, u32 rights)
+{
+	u64 of_entries = EPT_VIOLATION_READABLE | EPT_VIOLATION_WRITABLE |
+			 EPT_VIOLATION_EXECUTABLE | EPT_VIOLATION_USER_EXECUTABLE;
+
+	return (qualification & ~of_entries) | ((u64)rights << EPT_VIOLATION_RIGHTS_SHIFT);
+}
+
+const struct nept_format nept_format_ept = {
+	.name = "EPT",
+	.levels = 4,
+	.address = EPT_ADDRESS,
+	.key = EPTP_ADDRESS | EPTP_AD,
+	.space = EPTP_ADDRESS,
+	.leaf = EPT_LEAF,
+	.accessed = EPT_ACCESSED,
+	.dirty = EPT_DIRTY,
+	.table_entry = NEPT_RWX | EPT_ACCESSED,
+	.rights = ept_rights,
+	.leaf_entry = ept_leaf_entry,
+	.caching = ept_caching,
+	.caching_of_type = ept_caching_of_type,
+	.make_rules = ept_make_rules,
+	.root23 = ept_root23,
+	.root_pointer = ept_root_pointer,
+	.access = ept_access,
+	.violation = ept_violation,
+};

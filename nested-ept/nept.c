@@ -1,0 +1,41 @@
+/*
+ * Filling a merged table: walk L2's table, look the result up in L1's, compose, insert.
+ */
+#include "nested-ept/nept.h"
+#include "nested-ept/compose.h"
+
+enum nept_result nept_fill(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault)
+{
+	const struct nept_format *format = nept->source.format;
+	u32 access = format->access(info);
+	struct nept_walk walk;
+	struct nept_page12 page;
+	struct nept_leaf13 leaf;
+
+	switch (nept_walk(&nept->source, pa3, access, &walk)) {
+	case NEPT_WALK_OK:
+		break;
+	case NEPT_WALK_VIOLATION:
+		fault->info = format->violation(info, walk.rights);
+		return NEPT_VIOLATION;
+	case NEPT_WALK_MISCONFIG:
+		return NEPT_MISCONFIG;
+	case NEPT_WALK_RETRY:
+		return NEPT_RETRY;
+	}
+	nept->lookup12->find(nept->lookup12->ctx, walk.pa2, &page);
+	nept_compose(format, &walk, &page, &leaf);
+	if (unlikely(!leaf.rights || (access & ~leaf.rights))) {
+		fault->pa2 = walk.pa2;
+		fault->access = access;
+		return NEPT_ABSENT;
+	}
+	return nept_table_put(&nept->table, pa3.v, leaf.shift, leaf.entry) ? NEPT_FILLED
+									   : NEPT_NOMEM;
+}
+
+u64 nept_root_pointer(const struct nept *nept)
+{
+	return nept->source.format->root_pointer(nept_table_root(&nept->table),
+						 nept->source.root.tracks);
+}

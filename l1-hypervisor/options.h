@@ -9,18 +9,10 @@
 
 #include "l1-hypervisor/leaf/types.h"
 #include "l1-hypervisor/refusal.h"
+#include "shadow-vmcs/vmcs_fields.h"
 
 /* How L2 reaches vmcs23. */
 enum way_vmcs { WAY_VMCS_TRAP, WAY_VMCS_SHADOW };
-
-/* Which fields of vmcs23 hardware shadowing exposes to L2. */
-enum way_fields {
-	WAY_FIELDS_MINIMAL,
-	WAY_FIELDS_KVM,
-	WAY_FIELDS_ALL,
-	WAY_FIELDS_NONE,
-	WAY_FIELDS_LIST,
-};
 
 /* How vmcs13 is built from vmcs12 and vmcs23. */
 enum way_merge { WAY_MERGE_FULL, WAY_MERGE_DIRTY };
@@ -34,25 +26,25 @@ enum way_tlb { WAY_TLB_VPID, WAY_TLB_FLUSH };
 /* What L1 keeps of every exit: nothing, how many, or how many and how long. */
 enum stats_mode { STATS_OFF, STATS_COUNT, STATS_FULL };
 
-#define WAY_FIELD_ROWS_MAX 256
+#define WAY_FIELDS_TEXT_MAX 256
 
 struct ways {
-	u32 vmcs;   /* enum way_vmcs */
-	u32 fields; /* enum way_fields */
-	u32 merge;  /* enum way_merge */
-	u32 ept;    /* enum way_ept */
-	u32 tlb;    /* enum way_tlb */
-	/* Bit N: row N of vmcs_fields.def. Only with WAY_FIELDS_LIST. */
-	u64 field_rows[WAY_FIELD_ROWS_MAX / 64];
+	u32 vmcs;  /* enum way_vmcs */
+	u32 merge; /* enum way_merge */
+	u32 ept;   /* enum way_ept */
+	u32 tlb;   /* enum way_tlb */
+	/* The fields that hardware shadowing exposes to L2, and the words that said so. */
+	struct vmcs_expose exposed;
+	char fields[WAY_FIELDS_TEXT_MAX];
 };
 
 /* The words, as numbers: for options_value_name() and for bits in `given`. */
 enum option {
 	OPTION_VMCS,
-	OPTION_VMCS_FIELDS,
 	OPTION_MERGE,
 	OPTION_EPT,
 	OPTION_TLB,
+	OPTION_VMCS_FIELDS,
 	OPTION_NESTED,
 	OPTION_NATIVE,
 	OPTION_STATS,

@@ -21,7 +21,7 @@ TARGET   := -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-prot
 	    -mcmodel=small -fno-asynchronous-unwind-tables -fcf-protection=none
 HOST     := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 ROM      := -m32 -march=i686 -Os -ffreestanding -mgeneral-regs-only -fno-stack-protector -fno-pic \
-	    -fno-asynchronous-unwind-tables -fcf-protection=none
+	    -fno-asynchronous-unwind-tables -fcf-protection=none -ffunction-sections -fdata-sections
 LINK     := $(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none \
 	    --no-warn-rwx-segments
 
@@ -42,19 +42,20 @@ GUEST_LIB   := $(call objects-in,$(BUILD)/guest,$(call find-sources,guests/lib) 
 GUEST_ELFS  := $(GUEST_NAMES:%=$(BUILD)/guests/%.elf)
 guest-objects = $(call objects-in,$(BUILD)/guest,$(call find-sources,guests/$(1)))
 
-ROM_OBJECTS := $(call objects-in,$(BUILD)/rom,$(call find-sources,l1-hypervisor/boot/rom))
+ROM_OBJECTS := $(call objects-in,$(BUILD)/rom,$(call find-sources,l1-hypervisor/boot/rom) \
+	       l1-hypervisor/leaf/string.c)
 
 # What the host tests may link: pure logic. An archive, so each test pulls in what it uses.
 PURE_SOURCES := $(call find-sources,shadow-vmcs nested-ept) \
 		$(wildcard l1-hypervisor/loader*.c l1-hypervisor/options*.c \
-		l1-hypervisor/memory_map*.c)
+		l1-hypervisor/memory_map*.c l1-hypervisor/boot_info.c l1-hypervisor/refusal.c)
 PURE_OBJECTS := $(call objects-in,$(BUILD)/host,$(filter %.c,$(PURE_SOURCES)))
 TEST_SOURCES := $(wildcard tests/host/test_*.c)
 TEST_HELPERS := $(call objects-in,$(BUILD)/host,$(filter-out $(TEST_SOURCES),$(wildcard \
 		tests/host/*.c)))
 TEST_BINS    := $(TEST_SOURCES:%.c=$(BUILD)/%)
 
-all: $(if $(L1_SCRIPT),$(BUILD)/nestbed.elf) $(if $(ROM_OBJECTS),$(BUILD)/rom.bin) guests
+all: $(if $(L1_SCRIPT),$(BUILD)/nestbed.elf) $(BUILD)/rom.bin $(BUILD)/tools/steady.so guests
 
 guests: $(GUEST_ELFS) ## build the guest images into build/guests
 
@@ -103,8 +104,8 @@ clean: ## remove build/ and results/
 
 # --- Generated headers and the stamp of the flags ---
 
-write-if-changed = { mkdir -p $(@D) && cat >$@.$$$$$$$$ && \
-		   if cmp -s $@.$$$$$$$$ $@; then rm $@.$$$$$$$$; else mv $@.$$$$$$$$ $@; fi; }
+write-if-changed = { mkdir -p $(@D) && cat >$@.$$$$ && \
+		   if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi; }
 
 $(BUILD)/include/version.h: FORCE
 	@printf '#define NESTBED_COMMIT "%s"\n' \
@@ -169,7 +170,7 @@ $(BUILD)/rom/%.o: %.S $(BUILD)/flags
 	$(CC) $(COMMON) $(ROM) -c -o $@ $<
 
 $(BUILD)/rom.elf: $(ROM_OBJECTS) l1-hypervisor/boot/rom/rom.lds
-	$(LINK) -m elf_i386 -T l1-hypervisor/boot/rom/rom.lds -o $@ $(ROM_OBJECTS)
+	$(LINK) -m elf_i386 --gc-sections -T l1-hypervisor/boot/rom/rom.lds -o $@ $(ROM_OBJECTS)
 
 $(BUILD)/rom.bin: $(BUILD)/rom.elf
 	$(OBJCOPY) -O binary $< $@
@@ -188,6 +189,10 @@ $(BUILD)/host/pure.a: $(PURE_OBJECTS) $(TEST_HELPERS)
 $(BUILD)/tests/host/%: $(BUILD)/host/tests/host/%.o $(BUILD)/host/pure.a
 	@mkdir -p $(@D)
 	$(CC) $(HOST) -o $@ $< $(BUILD)/host/pure.a -lcmocka
+
+$(BUILD)/tools/%.so: scripts/preload/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -O1 -fPIC -shared -o $@ $<
 
 $(BUILD)/tools/%: scripts/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

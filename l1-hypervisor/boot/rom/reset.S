@@ -7,6 +7,7 @@
 
 #define CODE_SELECTOR 8
 #define DATA_SELECTOR 16
+#define CR0_CACHES_ON 0x9fffffff /* CD and NW cleared */
 
 	.section .rom.entry, "ax"
 	.code16
@@ -15,6 +16,7 @@ rom_entry:
 	cld
 	lgdtl	%cs:(gdt_pointer - rom_entry)
 	mov	%cr0, %eax
+	and	$CR0_CACHES_ON, %eax
 	or	$1, %al
 	mov	%eax, %cr0
 	ljmpl $CODE_SELECTOR, $protected_mode
@@ -59,6 +61,9 @@ ap_code:
 	cli
 	xor	%ax, %ax
 	mov	%ax, %ds
+	mov	%cr0, %eax
+	and	$CR0_CACHES_ON, %eax
+	mov	%eax, %cr0
 	mov	ROM_AP_FEATURE_CONTROL, %eax
 	test	%eax, %eax
 	jz	1f

@@ -166,21 +166,18 @@ void vmcs_expose_limit(struct vmcs_expose *set, bool (*exists)(const void *ctx, 
 	list_exposed(set);
 }
 
-static void expose_row(u8 *bitmap, const struct vmcs_row *row)
+static void expose_row(struct bitmap_page *bitmap, const struct vmcs_row *row)
 {
-	u32 bit = row->encoding;
-
-	bitmap[bit / 8] &= (u8)~BIT32(bit % 8);
-	if (row->width == VMCS_WIDTH_64) {
-		bit |= VMCS_HIGH;
-		bitmap[bit / 8] &= (u8)~BIT32(bit % 8);
-	}
+	bitmap_clear(bitmap, row->encoding);
+	if (row->width == VMCS_WIDTH_64)
+		bitmap_clear(bitmap, row->encoding | VMCS_HIGH);
 }
 
-void vmcs_expose_bitmaps(const struct vmcs_expose *set, u8 read[PAGE_SIZE], u8 write[PAGE_SIZE])
+void vmcs_expose_bitmaps(const struct vmcs_expose *set, struct bitmap_page *read,
+			 struct bitmap_page *write)
 {
-	memset(read, 0xff, PAGE_SIZE);
-	memset(write, 0xff, PAGE_SIZE);
+	memset(read, 0xff, sizeof(*read));
+	memset(write, 0xff, sizeof(*write));
 	for (u8 i = 0; i < set->readable_count; i++)
 		expose_row(read, &vmcs_table[set->readable[i]]);
 	for (u8 i = 0; i < set->writable_count; i++)

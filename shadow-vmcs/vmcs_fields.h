@@ -10,6 +10,7 @@
 #define SHADOW_VMCS_VMCS_FIELDS_H
 
 #include "l1-hypervisor/leaf/types.h"
+#include "shadow-vmcs/bitmap.h"
 
 /* The unit of staleness: a bit per group says that vmcs23 and vmcs13 differ. */
 enum vmcs_group {
@@ -192,6 +193,7 @@ void vmcs_expose_limit(struct vmcs_expose *set, bool (*exists)(const void *ctx, 
  * Fills the two bitmaps of SDM 3C "VMCS Shadowing Bitmap Addresses" (25.6.15): bit n stands for the
  * encoding n (bits 14:0) and is clear where the access is exposed.
  */
-void vmcs_expose_bitmaps(const struct vmcs_expose *set, u8 read[PAGE_SIZE], u8 write[PAGE_SIZE]);
+void vmcs_expose_bitmaps(const struct vmcs_expose *set, struct bitmap_page *read,
+			 struct bitmap_page *write);
 
 #endif

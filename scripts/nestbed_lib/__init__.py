@@ -1,0 +1,1 @@
+"""The nestbed command-line tool: starts machines, collects their lines, tables and plots."""

@@ -1,0 +1,126 @@
+"""Bochs as a platform: its configuration, its start, what its end means, its debugger.
+
+The only place that writes a Bochs configuration. Runs repeat bit for bit: no clock of the host
+reaches the machine (docs/platforms.md).
+"""
+
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from . import bootdisk, paths, trace
+from .boot import Boot
+from .errors import NestbedError
+
+PROGRAM = "bochs-bin"
+MODEL = "corei7_skylake_x"
+# A low rate makes the serial line cheap: it sends 115200 baud of emulated time, and a second of
+# emulated time has this many instructions.
+IPS = 4_000_000
+EMULATED_EPOCH = 946684800
+DEBUGGER_SECONDS = 20
+
+CONFIGURATION = """\
+plugin_ctrl: biosdev=0, speaker=0, extfpuirq=0, parallel=0, gameport=0, iodebug=1, unmapped=1, \
+serial=1
+config_interface: textconfig
+display_library: rfb, options="timeout=0"
+vga: extension=none, update_freq=1, realtime=0
+romimage: file={rom}, address=0
+ata0-master: type=disk, path=disk.img, mode=flat, cylinders={cylinders}, heads={heads}, spt={spt}
+megs: {memory}
+cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs={ignore}
+clock: sync=none, time0={epoch}
+log: bochs.log
+panic: action=fatal
+error: action=report
+info: action=ignore
+debug: action=ignore
+port_e9_hack: enabled=1
+com1: enabled=1, mode=file, dev=com1.txt
+"""
+
+# The debugger runs the machine, and when it stops (the guest's exit, or our interrupt) what stands
+# in the file `after` at that time.
+COMMANDS = "c\nsource after\n"
+PROMPT = re.compile(r"^(<bochs:\d+> )+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bochs:
+    """Starts machines in Bochs."""
+
+    model: str = MODEL
+    ips: int = IPS
+    ignore_bad_msrs: bool = True
+    extra: tuple[str, ...] = ()  # more lines of configuration
+
+    name = "bochs"
+    ticks = "instructions"
+
+    @property
+    def cpu_model(self) -> str:
+        """The emulated CPU, as results name it."""
+        return self.model
+
+    @property
+    def version(self) -> str:
+        """The emulator's version, as Debian's package has it."""
+        query = ["dpkg-query", "-W", "-f", "${Version}", "bochs"]
+        found = subprocess.run(query, capture_output=True, text=True, check=False)
+        return f"bochs {found.stdout or 'unknown'}"
+
+    def environment(self) -> dict[str, str]:
+        """What the process needs in its environment."""
+        return {**os.environ, "LD_PRELOAD": str(paths.built("tools/steady.so"))}
+
+    def prepare(self, boot: Boot, directory: Path) -> list[str]:
+        """Fills `directory` and returns the command that starts the machine there."""
+        program = shutil.which(PROGRAM)
+        if not program:
+            raise NestbedError("Bochs is not installed: run scripts/setup.")
+        cylinders = bootdisk.write(boot, directory / "disk.img")
+        configuration = CONFIGURATION.format(
+            rom=paths.built("rom.bin"),
+            cylinders=cylinders,
+            heads=bootdisk.HEADS,
+            spt=bootdisk.SECTORS_PER_TRACK,
+            memory=boot.memory,
+            model=self.model,
+            cpus=boot.cpus,
+            ips=self.ips,
+            ignore=int(self.ignore_bad_msrs),
+            epoch=EMULATED_EPOCH,
+        )
+        (directory / "bochsrc").write_text("\n".join([configuration, *self.extra, ""]))
+        (directory / "commands").write_text(COMMANDS)
+        (directory / "after").write_text("q\n")
+        return [program, "-q", "-f", "bochsrc", "-rc", "commands"]
+
+    @staticmethod
+    def log_line(line: str) -> str:
+        """A line of the log channel as it was before the debugger's prompt got in front of it."""
+        return PROMPT.sub("", line)
+
+    @staticmethod
+    def ended_well(status: int) -> bool:
+        """Whether the guest left by the exit port for success."""
+        return status == 0
+
+    @staticmethod
+    def interrogate(process: subprocess.Popen, directory: Path, trace_at: int | None) -> None:
+        """Lets a silent machine tell its state on standard output, and ends it."""
+        questions = ["r", "creg", "print-stack 8"]
+        if trace_at is not None:
+            questions.append(f"xp /{trace.WORDS}wx {trace_at:#x}")
+        (directory / "after").write_text("\n".join([*questions, "q", ""]))
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(DEBUGGER_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,152 @@
+"""The command line of scripts/nestbed: every subcommand, its arguments and examples."""
+
+import argparse
+import importlib
+import importlib.util
+
+from . import bochs, commands, platforms
+from .console import err
+from .errors import NestbedError
+
+STATUS_BAD_INPUT = 2
+STATUS_INTERRUPTED = 130
+
+RUN_EXAMPLES = """\
+examples:
+  nestbed run                                    the bench as L2
+  nestbed run --native --l2 bench                the same without Nestbed
+  nestbed run --l2 hv --l3 bench --append profile=kvm --strategy vmcs=shadow,merge=dirty
+  nestbed run --l2 x86/vmx.flat --module env --memory 512 --append "test_vmx_feature_control"
+  nestbed run --l2 vmlinux --append "console=ttyS0" --module initrd.gz --cpus 2 --exits
+"""
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number above zero."""
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return value
+
+
+def machine_arguments() -> argparse.ArgumentParser:
+    """Arguments that every subcommand which starts a machine has."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("machine")
+    group.add_argument(
+        "--platform",
+        choices=("auto", *platforms.NAMES),
+        default="auto",
+        help="where to run; auto takes the first with a working VMX (default)",
+    )
+    group.add_argument("--cpus", type=positive, default=1, metavar="N", help="CPUs (default 1)")
+    group.add_argument(
+        "--memory", type=positive, default=128, metavar="MiB", help="memory (default 128)"
+    )
+    group.add_argument(
+        "--ips",
+        type=positive,
+        default=bochs.IPS,
+        metavar="N",
+        help="Bochs: instructions in a second of emulated time (default %(default)s)",
+    )
+    group.add_argument(
+        "--silence",
+        type=positive,
+        default=60,
+        metavar="SECONDS",
+        help="watchdog: CPU seconds without a line that end a run (default %(default)s)",
+    )
+    group.add_argument(
+        "--timeout",
+        type=positive,
+        default=3600,
+        metavar="SECONDS",
+        help="watchdog: seconds that end a run in any case (default %(default)s)",
+    )
+    return parser
+
+
+def guest_arguments() -> argparse.ArgumentParser:
+    """Arguments that choose guests and L1's words."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("guests")
+    group.add_argument(
+        "--l2", metavar="IMAGE", help="file or guest name (default: bench; hv with --l3)"
+    )
+    group.add_argument("--l3", metavar="IMAGE", help="handed to the L2 hypervisor as module `l3`")
+    group.add_argument("--append", default="", metavar="WORDS", help="L2's command line")
+    group.add_argument("--l3-append", default="", metavar="WORDS", help="L3's command line")
+    group.add_argument(
+        "--module",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a module for L2 (initrd, environment); words may follow after a blank",
+    )
+    group.add_argument(
+        "--strategy",
+        action="append",
+        default=[],
+        metavar="NAME=WAY[,NAME=WAY]",
+        help="how L1 does a job, e.g. vmcs=shadow,merge=dirty",
+    )
+    group.add_argument(
+        "--l1-append", default="", metavar="WORDS", help="further words for L1, e.g. stats=count"
+    )
+    group.add_argument(
+        "--native", action="store_true", help="run L2 on the platform without Nestbed"
+    )
+    return parser
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="nestbed", description="Nested virtualization on a bench: start it, measure it."
+    )
+    subcommands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    machine, guests = machine_arguments(), guest_arguments()
+
+    def add(name: str, function, summary: str, epilog: str, parents=()) -> argparse.ArgumentParser:
+        sub = subcommands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=epilog,
+            parents=list(parents),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(function=function)
+        return sub
+
+    run = add(
+        "run", commands.command_run, "start L2, and L3 in it", RUN_EXAMPLES, (machine, guests)
+    )
+    run.add_argument("--json", metavar="FILE", help="write the run as one JSON object")
+    run.add_argument("--exits", action="store_true", help="print L1's exit table at the end")
+    for name, parents in (("bench", [machine]), ("linux", [machine]), ("debug", [machine, guests])):
+        if not importlib.util.find_spec(f".{name}", __package__):
+            continue
+        module = importlib.import_module(f".{name}", __package__)
+        module.add_arguments(add(name, module.command, module.SUMMARY, module.EXAMPLES, parents))
+    add(
+        "platforms",
+        commands.command_platforms,
+        "say what each platform can do on this machine, and why not",
+        "examples:\n  nestbed platforms\n",
+    )
+    return parser
+
+
+def main() -> int:
+    """Runs the tool; the process status."""
+    arguments = make_parser().parse_args()
+    try:
+        return arguments.function(arguments)
+    except NestbedError as error:
+        err.print(f"[bold red]nestbed:[/] {error}", soft_wrap=True)
+        return STATUS_BAD_INPUT
+    except KeyboardInterrupt:
+        err.print("nestbed: interrupted")
+        return STATUS_INTERRUPTED

@@ -1,0 +1,143 @@
+"""`nestbed run` and `nestbed platforms`: from arguments to machines and back to a status."""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from . import paths, platforms, report
+from .boot import Boot, Module, nestbed_boot
+from .console import err, out
+from .errors import NestbedError
+from .machine import Limits, Outcome, Platform, run
+
+WAY = re.compile(r"^[a-z][a-z0-9.]*=[A-Za-z0-9_+-]+$")
+EVENTS_SHOWN = 8
+
+
+def strategy_words(arguments: list[str]) -> dict[str, str]:
+    """The axes and ways of all --strategy arguments; which ones exist is L1's to say."""
+    ways: dict[str, str] = {}
+    for argument in arguments:
+        for word in argument.split(","):
+            if not WAY.match(word):
+                raise NestbedError(f"The strategy {word!r} is not of the form NAME=WAY.")
+            axis, way = word.split("=")
+            if ways.setdefault(axis, way) != way:
+                raise NestbedError(f"The strategy {axis} is given as {ways[axis]} and as {way}.")
+    return ways
+
+
+def l1_words(arguments: argparse.Namespace) -> str:
+    """L1's command line."""
+    words = [f"{axis}={way}" for axis, way in strategy_words(arguments.strategy).items()]
+    if arguments.native:
+        words.append("native=on")
+    return " ".join([*words, arguments.l1_append]).strip()
+
+
+def make_boot(arguments: argparse.Namespace) -> Boot:
+    """The machine that the arguments describe."""
+    default = "hv" if arguments.l3 else "bench"
+    return nestbed_boot(
+        paths.image(arguments.l2 or default),
+        arguments.append,
+        paths.image(arguments.l3) if arguments.l3 else None,
+        arguments.l3_append,
+        tuple(Module.parse(module) for module in arguments.module),
+        l1_words(arguments),
+        cpus=arguments.cpus,
+        memory=arguments.memory,
+    )
+
+
+def limits(arguments: argparse.Namespace) -> Limits:
+    """The watchdog's limits."""
+    return Limits(
+        silence=arguments.silence,
+        silence_wall=10 * arguments.silence,
+        total=arguments.timeout,
+    )
+
+
+def commit() -> str:
+    """The state of the tree, as L1 has it too."""
+    command = ["git", "--no-optional-locks", "describe", "--always", "--dirty"]
+    found = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def result_object(platform: Platform, boot: Boot, outcome: Outcome) -> dict:
+    """One run as one object, with everything needed to understand it later."""
+    start = next(iter(outcome.of_kind("start")), {})
+    return {
+        "platform": platform.name,
+        "platform_version": platform.version,
+        "cpu_model": platform.cpu_model,
+        "ticks": platform.ticks,
+        "commit": commit(),
+        "l1_words": boot.words,
+        "modules": [{"file": str(m.path), "text": m.text} for m in boot.modules],
+        "cpus": boot.cpus,
+        "memory": boot.memory,
+        "strategies": {axis: start.get(axis) for axis in ("vmcs", "merge", "ept", "tlb")},
+        "end": outcome.end.value,
+        "seconds": round(outcome.seconds, 3),
+        "cpu_seconds": round(outcome.cpu_seconds, 3),
+        "serial": outcome.serial,
+        "log": outcome.events,
+    }
+
+
+def write_json(path: str, content: dict) -> None:
+    """Writes a result file."""
+    try:
+        Path(path).write_text(json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise NestbedError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def explain(outcome: Outcome) -> None:
+    """Says on standard error why a run was not good, with what is known of its end."""
+    err.print(f"[bold red]nestbed:[/] {report.sentence(outcome)}", soft_wrap=True)
+    trace = outcome.of_kind("trace")
+    if trace:
+        err.print(report.trace_table(trace))
+    panics = outcome.of_kind("panic")
+    for event in panics:
+        err.print(f"  {json.dumps(event)}", soft_wrap=True, markup=False)
+    if not outcome.errors():
+        for event in [e for e in outcome.events if e not in trace][-EVENTS_SHOWN:]:
+            err.print(f"  L1: {json.dumps(event)}", soft_wrap=True, markup=False)
+    for line in [*outcome.complaints, *outcome.state]:
+        err.print(f"  {line}", soft_wrap=True, markup=False)
+
+
+def write_through(data: bytes) -> None:
+    """Hands on a guest's serial output as it comes."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def command_run(arguments: argparse.Namespace) -> int:
+    """Starts L2, alone or under Nestbed, and says whether it did well."""
+    platform = platforms.choose(arguments.platform, arguments.ips)
+    boot = make_boot(arguments)
+    outcome = run(platform, boot, write_through, limits(arguments))
+    if arguments.json:
+        write_json(arguments.json, result_object(platform, boot, outcome))
+    if arguments.exits:
+        table = report.exit_table(outcome)
+        err.print(table or "L1 wrote no exit table.")
+    if outcome.good:
+        return 0
+    explain(outcome)
+    return 1
+
+
+def command_platforms(_arguments: argparse.Namespace) -> int:
+    """Prints what each platform can do here."""
+    out.print(report.platform_table([probe() for probe in platforms.PROBES.values()]))
+    return 0

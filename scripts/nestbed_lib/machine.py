@@ -1,0 +1,278 @@
+"""Runs one machine to its end: hands on its serial output, keeps L1's log, watches for silence."""
+
+import dataclasses
+import enum
+import json
+import os
+import re
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from . import trace
+from .boot import Boot
+
+POLL_SECONDS = 0.02
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+COMPLAINTS_KEPT = 12
+# Errors and panics of Bochs; anything on QEMU's standard error.
+BOCHS_COMPLAINT = re.compile(r"^\d+[ep]\[")
+# kvm-unit-tests leave by the same port whether they passed or not; their last line tells.
+UNIT_TESTS = re.compile(r"^SUMMARY: \d+ tests?(?P<bad>, \d+ unexpected failures?)?", re.MULTILINE)
+
+
+class Platform(Protocol):
+    """What a platform can do; Bochs and Qemu are such."""
+
+    name: str
+    ticks: str
+    cpu_model: str
+    version: str
+
+    def environment(self) -> dict[str, str]:
+        """What the process needs in its environment."""
+
+    def prepare(self, boot: Boot, directory: Path) -> list[str]:
+        """Fills `directory` and returns the command that starts the machine there."""
+
+    def log_line(self, line: str) -> str:
+        """A line of standard output without what the platform added."""
+
+    def ended_well(self, status: int) -> bool:
+        """Whether this process status means that the guest did well."""
+
+    def interrogate(self, process: subprocess.Popen, directory: Path, trace_at: int | None) -> None:
+        """Lets a silent machine tell its state on standard output if it can, and ends it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """When the watchdog ends a run."""
+
+    silence: float = 60  # seconds of the platform's CPU time without a line
+    silence_wall: float = 600  # the same on the clock, for a platform that sleeps
+    total: float = 3600  # seconds on the clock in all
+
+
+class End(enum.Enum):
+    """How a machine ended."""
+
+    GOOD = "good"
+    BAD = "bad"
+    SILENT = "silent"
+    TOO_LONG = "too long"
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of one machine."""
+
+    end: End
+    status: int | None  # of the platform's process, unless the watchdog ended it
+    serial: str
+    events: list[dict]  # L1's log
+    complaints: list[str]  # the last ones of the platform itself
+    state: list[str]  # of a machine that the watchdog ended, where the platform can tell
+    seconds: float
+    cpu_seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Whether the guests ended well."""
+        return self.end is End.GOOD
+
+    def errors(self) -> list[str]:
+        """The sentences in which L1 or the ROM said what is wrong."""
+        return [e.get("text", "") for e in self.events if e.get("ev") in ("error", "panic")]
+
+    def of_kind(self, kind: str) -> list[dict]:
+        """L1's events of one kind."""
+        return [event for event in self.events if event.get("ev") == kind]
+
+
+class Tail:
+    """Reads what a growing file got since the last time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = None
+        self.content = bytearray()
+
+    def read(self) -> bytes:
+        """New bytes; none while the file does not exist."""
+        if self._file is None:
+            if not self._path.exists():
+                return b""
+            self._file = open(self._path, "rb")
+        new = self._file.read()
+        self.content += new
+        return new
+
+    def close(self) -> None:
+        """Closes the file; the content stays."""
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self.content.decode(errors="replace").replace("\r\n", "\n")
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def parse_events(platform: Platform, text: str) -> list[dict]:
+    """L1's objects in a log channel; other lines are the platform's own."""
+    events = []
+    for line in text.splitlines():
+        line = platform.log_line(line)
+        if not line.startswith("{"):
+            continue
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            events.append({"ev": "garbled", "text": line})
+    return events
+
+
+class Watchdog:
+    """Measures silence in the platform's own CPU time, so that a busy host does not count."""
+
+    def __init__(self, limits: Limits, pid: int) -> None:
+        self._limits = limits
+        self._pid = pid
+        self.start = time.monotonic()
+        self.heard()
+
+    def heard(self) -> None:
+        """The machine said something."""
+        self._wall = time.monotonic()
+        self._cpu = _cpu_seconds(self._pid)
+
+    def verdict(self) -> End | None:
+        """Why the run must end now, if it must."""
+        now = time.monotonic()
+        if now - self.start > self._limits.total:
+            return End.TOO_LONG
+        silent = _cpu_seconds(self._pid) - self._cpu > self._limits.silence
+        if silent or now - self._wall > self._limits.silence_wall:
+            return End.SILENT
+        return None
+
+
+def _end_of(platform: Platform, status: int, serial: str) -> End:
+    verdicts = UNIT_TESTS.findall(serial)
+    if verdicts:
+        return End.BAD if verdicts[-1] else End.GOOD
+    return End.GOOD if platform.ended_well(status) else End.BAD
+
+
+def run(
+    platform: Platform,
+    boot: Boot,
+    on_serial: Callable[[bytes], None] = lambda _: None,
+    limits: Limits = Limits(),
+) -> Outcome:
+    """Starts the machine in a directory of its own and follows it until it ends."""
+    with tempfile.TemporaryDirectory(prefix="nestbed-") as name:
+        directory = Path(name)
+        command = platform.prepare(boot, directory)
+        with open(directory / "log.txt", "wb") as log, open(directory / "err.txt", "wb") as err:
+            process = subprocess.Popen(
+                command,
+                cwd=directory,
+                env=platform.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=err,
+                start_new_session=True,
+            )
+        try:
+            return _follow(platform, process, directory, on_serial, limits)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def _follow(
+    platform: Platform,
+    process: subprocess.Popen,
+    directory: Path,
+    on_serial: Callable[[bytes], None],
+    limits: Limits,
+) -> Outcome:
+    serial, log = Tail(directory / "com1.txt"), Tail(directory / "log.txt")
+    watchdog = Watchdog(limits, process.pid)
+    cpu_before = _children_cpu_seconds()
+
+    def listen() -> bool:
+        said = serial.read()
+        if said:
+            on_serial(said)
+        return bool(log.read() or said)
+
+    end = None
+    while end is None and process.poll() is None:
+        if listen():
+            watchdog.heard()
+        else:
+            end = watchdog.verdict()
+            time.sleep(POLL_SECONDS)
+    if end is not None:
+        listen()
+        told = len(log.text)
+        platform.interrogate(process, directory, _trace_address(platform, log.text))
+    listen()
+    events = parse_events(platform, log.text)
+    state = []
+    if end is None:
+        end = _end_of(platform, process.returncode, serial.text)
+    else:
+        events += trace.from_dump(log.text)
+        state = trace.without_dump(log.text[told:])
+    serial.close()
+    log.close()
+    return Outcome(
+        end=end,
+        status=process.returncode,
+        serial=serial.text,
+        events=events,
+        complaints=_complaints(directory),
+        state=state,
+        seconds=time.monotonic() - watchdog.start,
+        cpu_seconds=_children_cpu_seconds() - cpu_before,
+    )
+
+
+def _children_cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _trace_address(platform: Platform, log: str) -> int | None:
+    for event in parse_events(platform, log):
+        if "trace_at" in event:
+            return event["trace_at"]
+    return None
+
+
+def _complaints(directory: Path) -> list[str]:
+    """What Bochs logged as an error, or QEMU printed."""
+    bochs, other = directory / "bochs.log", directory / "err.txt"
+    if bochs.exists():
+        lines = bochs.read_text(errors="replace").splitlines()
+        lines = [line for line in lines if BOCHS_COMPLAINT.match(line)]
+    else:
+        lines = other.read_text(errors="replace").splitlines()
+    return lines[-COMPLAINTS_KEPT:]

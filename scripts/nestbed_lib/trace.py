@@ -1,0 +1,59 @@
+"""L1's ring of the last exits, as a debugger dumps it from memory, and the names of exits.
+
+The ring is `struct trace` of l1-hypervisor/trace.h; the names come from the table that L1 itself is
+made from.
+"""
+
+import re
+import struct
+
+from . import paths
+
+MAGIC = b"NBTRACE1"
+HEADER = struct.Struct("<8s2I")
+ENTRY = struct.Struct("<3Q2I")
+ENTRIES = 32
+WORDS = (HEADER.size + ENTRIES * ENTRY.size) // 4
+EXIT_ROW = re.compile(r"^VMX_EXIT\(\s*(\d+)\s*,\s*(\w+)", re.MULTILINE)
+DUMP_ROW = re.compile(r"^0x[0-9a-f]+ <[^>]*>:((?:[ \t]+0x[0-9a-f]{8})+)", re.MULTILINE)
+
+
+def exit_names() -> dict[int, str]:
+    """Exit reasons by number."""
+    table = paths.ROOT / "shadow-vmcs" / "vmx_exits.def"
+    if not table.is_file():
+        return {}
+    return {int(number): name for number, name in EXIT_ROW.findall(table.read_text())}
+
+
+def from_dump(text: str) -> list[dict]:
+    """Trace events, oldest first, from the output of Bochs's `xp /NNNwx`; none if it is not one."""
+    words = [int(word, 16) for row in DUMP_ROW.findall(text) for word in row.split()]
+    ring = b"".join(word.to_bytes(4, "little") for word in words)
+    if len(ring) < WORDS * 4 or not ring.startswith(MAGIC):
+        return []
+    _, newest, size = HEADER.unpack_from(ring)
+    names = exit_names()
+    events = []
+    for i in range(min(size, ENTRIES)):
+        at = HEADER.size + (newest + i) % ENTRIES * ENTRY.size
+        tsc, rip, qualification, reason, level = ENTRY.unpack_from(ring, at)
+        if level:
+            name = names.get(reason & 0xFFFF, "?")
+            events.append(
+                {
+                    "ev": "trace",
+                    "tsc": tsc,
+                    "level": level,
+                    "reason": reason,
+                    "name": name,
+                    "rip": rip,
+                    "qualification": qualification,
+                }
+            )
+    return events
+
+
+def without_dump(text: str) -> list[str]:
+    """The lines of a debugger's output that are not the dump of the ring."""
+    return [line for line in DUMP_ROW.sub("", text).splitlines() if line.strip()]

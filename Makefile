@@ -194,9 +194,9 @@ $(BUILD)/tools/%.so: scripts/preload/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) -O1 -fPIC -shared -o $@ $<
 
-$(BUILD)/tools/%: scripts/%.c $(BUILD)/flags
+$(BUILD)/tools/%: $(BUILD)/host/scripts/%.o $(BUILD)/host/pure.a
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) -O1 -o $@ $<
+	$(CC) $(HOST) -o $@ $^
 
 FORCE:
 

@@ -1,0 +1,50 @@
+/*
+ * Tests of a conformance guest: each is a TAP point with a name and the manual's sentence that it
+ * shows, and any number of checks inside. What failed is printed before the point, with the
+ * sentence; a passing test prints its name only.
+ */
+#ifndef GUESTS_LIB_TEST_H
+#define GUESTS_LIB_TEST_H
+
+#include "l1-hypervisor/leaf/types.h"
+
+void test_begin(const char *name, const char *rule);
+
+/* Both return whether the check passed. */
+bool test_equal(const char *what, u64 got, u64 want);
+bool test_true(const char *what, bool value);
+
+/* Prints the TAP point of the test begun last. */
+void test_end(void);
+
+/* A test that is a function; tables of other shapes call the functions above themselves. */
+struct test {
+	const char *name;
+	const char *rule;
+	void (*run)(void);
+};
+
+void tests_run(const struct test *tests, size_t count);
+
+/* A file of tests: how many points it prints, and what prints them. */
+struct suite {
+	u32 (*count)(void);
+	void (*run)(void);
+};
+
+/* Plans for all suites of a list ended by NULL, runs them, and returns the guest's status. */
+int suites_run(const struct suite *const *suites);
+
+/*
+ * Machine code of a test, at the address `name`. Code that runs as an excursion ends by faulting or
+ * by END_EXCURSION.
+ */
+#define CODE(name, bits, text)                                                                  \
+	extern const char name[];                                                               \
+	__asm__(".pushsection .text\n\t.code" #bits "\n\t.globl " #name "\n" #name ":\n\t" text \
+		"\n\t"                                                                          \
+		".code64\n\t.popsection")
+
+#define END_EXCURSION "\n\tint $0x81"
+
+#endif

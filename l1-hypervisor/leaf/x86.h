@@ -60,6 +60,7 @@
 #define RFLAGS_IF    BIT(9)
 #define RFLAGS_DF    BIT(10)
 #define RFLAGS_OF    BIT(11)
+#define RFLAGS_RF    BIT(16)
 #define RFLAGS_VM    BIT(17)
 #define RFLAGS_AC    BIT(18)
 
@@ -104,6 +105,9 @@
 #define MSR_FS_BASE                 0xc0000100U
 #define MSR_GS_BASE                 0xc0000101U
 #define MSR_KERNEL_GS_BASE          0xc0000102U
+
+#define DEBUGCTL_LBR BIT(0)
+#define DEBUGCTL_BTF BIT(1)
 
 #define FEATURE_CONTROL_LOCK            BIT(0)
 #define FEATURE_CONTROL_VMX_OUTSIDE_SMX BIT(2)

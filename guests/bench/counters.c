@@ -25,10 +25,12 @@ static struct nestbed_counters difference(struct nestbed_counters a, struct nest
 
 void counting_init(struct counting *c, u32 level)
 {
-	*c = (struct counting){ .available = level != 0 };
-	if (!c->available)
+	*c = (struct counting){ .available = false };
+	/* A guest hypervisor without Nestbed below has none. This first one may also fill tables.
+	 */
+	if (!level || nestbed_counters(&c->start) != NB_OK)
 		return;
-	read_counters(); /* the first one may fill tables */
+	c->available = true;
 	c->start = read_counters();
 	c->cost = difference(read_counters(), c->start);
 }

@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 
 from . import bochs, commands, platforms
-from .console import err
+from .console import complain
 from .errors import NestbedError
 
 STATUS_BAD_INPUT = 2
@@ -145,8 +145,8 @@ def main() -> int:
     try:
         return arguments.function(arguments)
     except NestbedError as error:
-        err.print(f"[bold red]nestbed:[/] {error}", soft_wrap=True)
+        complain(str(error))
         return STATUS_BAD_INPUT
     except KeyboardInterrupt:
-        err.print("nestbed: interrupted")
+        complain("interrupted")
         return STATUS_INTERRUPTED

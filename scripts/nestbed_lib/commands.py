@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import paths, platforms, report
 from .boot import Boot, Module, nestbed_boot
-from .console import err, out
+from .console import complain, err, out
 from .errors import NestbedError
 from .machine import Limits, Outcome, Platform, run
 
@@ -101,7 +101,7 @@ def write_json(path: str, content: dict) -> None:
 
 def explain(outcome: Outcome) -> None:
     """Says on standard error why a run was not good, with what is known of its end."""
-    err.print(f"[bold red]nestbed:[/] {report.sentence(outcome)}", soft_wrap=True)
+    complain(report.sentence(outcome))
     trace = outcome.of_kind("trace")
     if trace:
         err.print(report.trace_table(trace))

@@ -1,22 +1,28 @@
 /*
  * Freestanding versions of the C library's memory and text functions: only what L1 and the guests
- * use. Declared in string.h. The host tests use the C library's own instead of this file.
+ * use. Declared in string.h. The host tests use the C library's own instead of this file. Eight
+ * bytes a step: an emulator counts each step of a string instruction.
  */
 #include "l1-hypervisor/leaf/string.h"
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
+	size_t words = n / sizeof(u64), rest = n % sizeof(u64);
 	void *d = to;
 
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(n) : : "memory");
+	__asm__ volatile("rep movsq" : "+D"(d), "+S"(from), "+c"(words) : : "memory");
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(rest) : : "memory");
 	return to;
 }
 
 void *memset(void *to, int value, size_t n)
 {
+	size_t words = n / sizeof(u64), rest = n % sizeof(u64);
+	u64 pattern = (u8)value * 0x0101010101010101ULL;
 	void *d = to;
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(value) : "memory");
+	__asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(rest) : "a"(pattern) : "memory");
 	return to;
 }
 

@@ -182,57 +182,51 @@ static void exit_unexpected(struct vm *vm)
 		vm_break(vm, "L3 made an exit that hv does not handle, exit reason", reason);
 }
 
+static void exit_triple_fault(struct vm *vm)
+{
+	vm_break(vm, "L3 made a triple fault at", vm->fields.f[F_GUEST_RIP]);
+}
+
+/* L3 has no VMX and no SMX. */
+static void exit_undefined(struct vm *vm)
+{
+	vm_fault(vm, EXC_UD);
+}
+
+typedef void (*exit_handler)(struct vm *vm);
+
+static const exit_handler handlers[VMX_EXIT_REASONS] = {
+	[VMX_EXIT_CPUID] = exit_cpuid,
+	[VMX_EXIT_EXCEPTION_NMI] = exit_page_fault, /* the only exception that hv asks for */
+	[VMX_EXIT_EPT_VIOLATION] = exit_ept_violation,
+	[VMX_EXIT_IO] = exit_io,
+	[VMX_EXIT_RDMSR] = exit_rdmsr,
+	[VMX_EXIT_WRMSR] = exit_wrmsr,
+	[VMX_EXIT_VMCALL] = exit_vmcall,
+	[VMX_EXIT_CR_ACCESS] = exit_cr_access,
+	[VMX_EXIT_INVLPG] = exit_invlpg,
+	[VMX_EXIT_INVD] = vm_skip, /* the caches are not L3's: nothing may be lost */
+	[VMX_EXIT_TRIPLE_FAULT] = exit_triple_fault,
+	[VMX_EXIT_GETSEC] = exit_undefined,
+	[VMX_EXIT_VMCLEAR] = exit_undefined,
+	[VMX_EXIT_VMLAUNCH] = exit_undefined,
+	[VMX_EXIT_VMPTRLD] = exit_undefined,
+	[VMX_EXIT_VMPTRST] = exit_undefined,
+	[VMX_EXIT_VMREAD] = exit_undefined,
+	[VMX_EXIT_VMRESUME] = exit_undefined,
+	[VMX_EXIT_VMWRITE] = exit_undefined,
+	[VMX_EXIT_VMXOFF] = exit_undefined,
+	[VMX_EXIT_VMXON] = exit_undefined,
+	[VMX_EXIT_INVEPT] = exit_undefined,
+	[VMX_EXIT_INVVPID] = exit_undefined,
+};
+
 void exit_handle(struct vm *vm)
 {
-	switch (vm->fields.f[F_EXIT_REASON]) {
-	case VMX_EXIT_CPUID:
-		exit_cpuid(vm);
-		break;
-	case VMX_EXIT_EXCEPTION_NMI: /* #PF is the only one that hv asked for */
-		exit_page_fault(vm);
-		break;
-	case VMX_EXIT_EPT_VIOLATION:
-		exit_ept_violation(vm);
-		break;
-	case VMX_EXIT_IO:
-		exit_io(vm);
-		break;
-	case VMX_EXIT_RDMSR:
-		exit_rdmsr(vm);
-		break;
-	case VMX_EXIT_WRMSR:
-		exit_wrmsr(vm);
-		break;
-	case VMX_EXIT_VMCALL:
-		exit_vmcall(vm);
-		break;
-	case VMX_EXIT_CR_ACCESS:
-		exit_cr_access(vm);
-		break;
-	case VMX_EXIT_INVLPG:
-		exit_invlpg(vm);
-		break;
-	case VMX_EXIT_INVD: /* its caches are ours: nothing is lost */
-		vm_skip(vm);
-		break;
-	case VMX_EXIT_TRIPLE_FAULT:
-		vm_break(vm, "L3 made a triple fault at", vmx_get(VMCS_GUEST_RIP));
-		break;
-	case VMX_EXIT_VMCLEAR:
-	case VMX_EXIT_VMLAUNCH:
-	case VMX_EXIT_VMPTRLD:
-	case VMX_EXIT_VMPTRST:
-	case VMX_EXIT_VMREAD:
-	case VMX_EXIT_VMRESUME:
-	case VMX_EXIT_VMWRITE:
-	case VMX_EXIT_VMXOFF:
-	case VMX_EXIT_VMXON:
-	case VMX_EXIT_INVEPT:
-	case VMX_EXIT_INVVPID:
-	case VMX_EXIT_GETSEC:
-		vm_fault(vm, EXC_UD);
-		break;
-	default:
+	u64 reason = vm->fields.f[F_EXIT_REASON];
+
+	if (likely(reason < VMX_EXIT_REASONS && handlers[reason]))
+		handlers[reason](vm);
+	else
 		exit_unexpected(vm);
-	}
 }

@@ -3,8 +3,7 @@
  * Nestbed offers an L2.
  */
 #include "guests/lib/inner.h"
-#include "guests/lib/guest.h"
-#include "guests/lib/test.h"
+#include "guests/lib/words.h"
 #include "l1-hypervisor/leaf/string.h"
 
 #define STACK_SIZE 8192
@@ -25,6 +24,23 @@ const struct vmx_features *const inner_features = &features;
 static u8 stack[STACK_SIZE] __attribute__((aligned(16)));
 static u8 ept_pages[EPT_PAGES * PAGE_SIZE] __attribute__((aligned(4096)));
 static bool launched;
+static bool without_ept;
+
+int inner_main(const struct guest_args *args, const struct suite *const *suites)
+{
+	static const char *const names[] = { "ept", NULL };
+	static const char *const choices[] = { "on", "off", NULL };
+
+	words_allow(args->words, names);
+	without_ept = words_choice(args->words, "ept", choices) == 1;
+	inner_init();
+	return suites_run(suites);
+}
+
+bool inner_with_ept(void)
+{
+	return !without_ept;
+}
 
 void inner_init(void)
 {

@@ -7,6 +7,8 @@
 #ifndef GUESTS_LIB_INNER_H
 #define GUESTS_LIB_INNER_H
 
+#include "guests/lib/guest.h"
+#include "guests/lib/test.h"
 #include "guests/lib/vmx.h"
 
 /* What an entry led to. The fields behind `error` are valid when status is VMX_SUCCEED. */
@@ -25,6 +27,12 @@ extern struct vmx_region inner_vmxon, inner_vmcs, inner_other_vmcs;
 extern u8 inner_msr_bitmap[], inner_io_bitmap_a[], inner_io_bitmap_b[];
 extern struct vmx_ept inner_ept;
 extern const struct vmx_features *const inner_features;
+
+/* What main() of a conformance guest does: runs the suites under the word ept=on|off. */
+int inner_main(const struct guest_args *args, const struct suite *const *suites);
+
+/* False with ept=off: tests that need EPT are left out, as on a platform that has none. */
+bool inner_with_ept(void);
 
 /* VMXON; ends the guest when there is no VMX. Once, before everything else. */
 void inner_init(void);

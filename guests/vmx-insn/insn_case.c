@@ -37,7 +37,7 @@ static void leave_vmx(void)
 	write_cr4(read_cr4() & ~CR4_VMXE);
 }
 
-static void reach(enum insn_state state)
+void insn_reach(enum insn_state state)
 {
 	leave_vmx();
 	inner_other_vmcs.revision = inner_vmcs.revision;
@@ -109,7 +109,7 @@ void insn_case_run(const struct insn_case *c)
 	struct exception_frame end;
 
 	test_begin(c->name, c->rule);
-	reach(c->state);
+	insn_reach(c->state);
 	if (c->prepare)
 		c->prepare();
 	excursion_run(&start, &end);

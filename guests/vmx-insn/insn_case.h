@@ -65,10 +65,13 @@ struct insn_case {
 	void (*finish)(const struct exception_frame *end); /* checks more, undoes prepare */
 };
 
+/* Leaves VMX operation, as a test may have left it, and enters this state afresh. */
+void insn_reach(enum insn_state state);
+
 void insn_case_run(const struct insn_case *c);
 void insn_cases_run(const struct insn_case *cases, size_t count);
 
-extern const struct suite modes_suite, failures_suite, success_suite, fields_suite;
+extern const struct suite modes_suite, failures_suite, effects_suite, fields_suite;
 extern const struct suite operands_suite, faults_suite, legacy_suite;
 
 /* The plain form of every instruction: memory operand at RDI, field in RAX, value in RDX, type of

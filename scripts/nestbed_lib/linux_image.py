@@ -184,7 +184,7 @@ def _add_modules(archive: cpio.Archive, directory: Path, source: Path) -> None:
     dependencies = []
     for name in MODULES:
         stripped = directory / Path(name).name
-        _output(["strip", "--strip-debug", "-o", str(stripped), str(source / name)], directory)
+        _output(["strip", "--strip-debug", "-R", ".BTF", "-o", str(stripped), str(source / name)], directory)
         archive.file(f"{home}/{stripped.name}", stripped.read_bytes())
         dependencies.append(f"{stripped.name}: {' '.join(needed)}\n")
         needed.insert(0, stripped.name)

@@ -21,7 +21,7 @@ def parse(serial: str, common: dict, ways: dict) -> list[dict]:
         content = json.loads(line)
         if "run" in content:
             run = {"profile": content["run"]["profile"]}
-            run |= {axis: content["run"][axis] for axis in AXES}
+            run |= {axis: content["run"].get(axis) for axis in AXES}
         elif "op" in content:
             rows.append({**common, **run, **content})
     return rows

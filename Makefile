@@ -21,7 +21,7 @@ TARGET   := -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-prot
 	    -mcmodel=small -fno-asynchronous-unwind-tables -fcf-protection=none
 HOST     := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 ROM      := -m32 -march=i686 -Os -ffreestanding -mgeneral-regs-only -fno-stack-protector -fno-pic \
-	    -fno-asynchronous-unwind-tables -fcf-protection=none -ffunction-sections -fdata-sections
+	    -fno-asynchronous-unwind-tables -fcf-protection=none
 LINK     := $(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none \
 	    --no-warn-rwx-segments
 
@@ -42,8 +42,7 @@ GUEST_LIB   := $(call objects-in,$(BUILD)/guest,$(call find-sources,guests/lib) 
 GUEST_ELFS  := $(GUEST_NAMES:%=$(BUILD)/guests/%.elf)
 guest-objects = $(call objects-in,$(BUILD)/guest,$(call find-sources,guests/$(1)))
 
-ROM_OBJECTS := $(call objects-in,$(BUILD)/rom,$(call find-sources,l1-hypervisor/boot/rom) \
-	       l1-hypervisor/leaf/string.c)
+ROM_OBJECTS := $(call objects-in,$(BUILD)/rom,$(call find-sources,l1-hypervisor/boot/rom))
 
 # What the host tests may link: pure logic. An archive, so each test pulls in what it uses.
 PURE_SOURCES := $(call find-sources,shadow-vmcs nested-ept) \
@@ -170,7 +169,7 @@ $(BUILD)/rom/%.o: %.S $(BUILD)/flags
 	$(CC) $(COMMON) $(ROM) -c -o $@ $<
 
 $(BUILD)/rom.elf: $(ROM_OBJECTS) l1-hypervisor/boot/rom/rom.lds
-	$(LINK) -m elf_i386 --gc-sections -T l1-hypervisor/boot/rom/rom.lds -o $@ $(ROM_OBJECTS)
+	$(LINK) -m elf_i386 -T l1-hypervisor/boot/rom/rom.lds -o $@ $(ROM_OBJECTS)
 
 $(BUILD)/rom.bin: $(BUILD)/rom.elf
 	$(OBJCOPY) -O binary $< $@

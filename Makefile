@@ -25,6 +25,9 @@ ROM      := -m32 -march=i686 -Os -ffreestanding -mgeneral-regs-only -fno-stack-p
 LINK     := $(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none \
 	    --no-warn-rwx-segments
 
+# `make V=1` shows whole commands.
+quiet = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
+
 find-sources = $(sort $(foreach dir,$(1),$(wildcard $(dir)/*.c $(dir)/*.S)))
 objects-in   = $(patsubst %,$(1)/%.o,$(basename $(2)))
 
@@ -108,15 +111,15 @@ write-if-changed = { mkdir -p $(@D) && cat >$@.$$$$ && \
 
 $(BUILD)/include/version.h: FORCE
 	@printf '#define NESTBED_COMMIT "%s"\n' \
-		"$$(git --no-optional-locks describe --always --dirty 2>/dev/null || echo unknown)" | $(write-if-changed)
+		"$$(git --no-optional-locks describe --always --dirty 2>/dev/null || \
+		echo unknown)" | $(write-if-changed)
 
 $(BUILD)/flags: FORCE
 	@printf '%s\n' '$(CC) $(COMMON) $(TARGET)' '$(HOST)' '$(ROM)' '$(LINK)' | $(write-if-changed)
 
 $(BUILD)/include/asm_offsets.h: l1-hypervisor/asm_offsets.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(TARGET) -MF $(BUILD)/include/asm_offsets.d -MT $@ -S -o $@.s $<
-	sed -n 's/.*->\([A-Z0-9_]*\) [$$#]*\(-\{0,1\}[0-9]*\).*/#define \1 \2/p' $@.s >$@
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -MF $(BUILD)/include/asm_offsets.d -MT $@ -S -o $@.s $<
+	$(call quiet,GEN)sed -n 's/.*->\([A-Z0-9_]*\) [$$#]*\(-\{0,1\}[0-9]*\).*/#define \1 \2/p' $@.s >$@
 
 GENERATED := $(BUILD)/include/version.h \
 	     $(if $(wildcard l1-hypervisor/asm_offsets.c),$(BUILD)/include/asm_offsets.h)
@@ -124,78 +127,66 @@ GENERATED := $(BUILD)/include/version.h \
 # --- L1 ---
 
 $(BUILD)/l1/%.o: %.c $(BUILD)/flags | $(GENERATED)
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(TARGET) -c -o $@ $<
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -c -o $@ $<
 
 $(BUILD)/l1/%.o: %.S $(BUILD)/flags | $(GENERATED)
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(TARGET) -c -o $@ $<
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -c -o $@ $<
 
 $(BUILD)/nestbed64.elf: $(L1_OBJECTS) $(L1_SCRIPT)
-	$(LINK) -T $(L1_SCRIPT) -o $@ $(L1_OBJECTS)
+	$(call quiet,LINK)$(LINK) -T $(L1_SCRIPT) -o $@ $(L1_OBJECTS)
 
 # Multiboot 1 loaders take 32-bit images; the 64-bit one keeps the symbols.
 $(BUILD)/nestbed.elf: $(BUILD)/nestbed64.elf
-	$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
+	$(call quiet,COPY)$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
 
 # --- Guests ---
 
 $(BUILD)/guest/%.o: %.c $(BUILD)/flags | $(GENERATED)
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(TARGET) -c -o $@ $<
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -c -o $@ $<
 
 $(BUILD)/guest/%.o: %.S $(BUILD)/flags | $(GENERATED)
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(TARGET) -c -o $@ $<
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -c -o $@ $<
 
 define guest-rule
 $(BUILD)/guests/$(1)64.elf: $(call guest-objects,$(1)) $(GUEST_LIB) guests/lib/guest.lds
 	@mkdir -p $$(@D)
-	$(LINK) -T guests/lib/guest.lds -o $$@ $$(filter %.o,$$^)
+	$$(call quiet,LINK)$(LINK) -T guests/lib/guest.lds -o $$@ $$(filter %.o,$$^)
 endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest-rule,$(name))))
 
 $(BUILD)/guests/%.elf: $(BUILD)/guests/%64.elf
-	$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
+	$(call quiet,COPY)$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
 
 # --- The reset ROM of Bochs ---
 
 $(BUILD)/rom/%.o: %.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(ROM) -c -o $@ $<
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(ROM) -c -o $@ $<
 
 $(BUILD)/rom/%.o: %.S $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(ROM) -c -o $@ $<
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(ROM) -c -o $@ $<
 
 $(BUILD)/rom.elf: $(ROM_OBJECTS) l1-hypervisor/boot/rom/rom.lds
-	$(LINK) -m elf_i386 -T l1-hypervisor/boot/rom/rom.lds -o $@ $(ROM_OBJECTS)
+	$(call quiet,LINK)$(LINK) -m elf_i386 -T l1-hypervisor/boot/rom/rom.lds -o $@ $(ROM_OBJECTS)
 
 $(BUILD)/rom.bin: $(BUILD)/rom.elf
-	$(OBJCOPY) -O binary $< $@
+	$(call quiet,COPY)$(OBJCOPY) -O binary $< $@
 
 # --- Host: pure logic and its tests under ASan and UBSan ---
 
 $(BUILD)/host/%.o: %.c $(BUILD)/flags | $(GENERATED)
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(HOST) -c -o $@ $<
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(HOST) -c -o $@ $<
 
 $(BUILD)/host/pure.a: $(PURE_OBJECTS) $(TEST_HELPERS)
-	@mkdir -p $(@D)
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(call quiet,AR)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/tests/host/%: $(BUILD)/host/tests/host/%.o $(BUILD)/host/pure.a
-	@mkdir -p $(@D)
-	$(CC) $(HOST) -o $@ $< $(BUILD)/host/pure.a -lcmocka
+	$(call quiet,LINK)mkdir -p $(@D) && $(CC) $(HOST) -o $@ $< $(BUILD)/host/pure.a -lcmocka
 
 $(BUILD)/tools/%.so: scripts/preload/%.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(CC) $(COMMON) -O1 -fPIC -shared -o $@ $<
+	$(call quiet,LINK)mkdir -p $(@D) && $(CC) $(COMMON) -O1 -fPIC -shared -o $@ $<
 
 $(BUILD)/tools/%: $(BUILD)/host/scripts/%.o $(BUILD)/host/pure.a
-	@mkdir -p $(@D)
-	$(CC) $(HOST) -o $@ $^
+	$(call quiet,LINK)mkdir -p $(@D) && $(CC) $(HOST) -o $@ $^
 
 FORCE:
 

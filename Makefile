@@ -118,8 +118,10 @@ $(BUILD)/flags: FORCE
 	@printf '%s\n' '$(CC) $(COMMON) $(TARGET)' '$(HOST)' '$(ROM)' '$(LINK)' | $(write-if-changed)
 
 $(BUILD)/include/asm_offsets.h: l1-hypervisor/asm_offsets.c $(BUILD)/flags
-	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -MF $(BUILD)/include/asm_offsets.d -MT $@ -S -o $@.s $<
-	$(call quiet,GEN)sed -n 's/.*->\([A-Z0-9_]*\) [$$#]*\(-\{0,1\}[0-9]*\).*/#define \1 \2/p' $@.s >$@
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -MF $(@:.h=.d) -MT $@ \
+		-S -o $@.s $<
+	$(call quiet,GEN)sed -n 's/.*->\([A-Z0-9_]*\) [$$#]*\(-\{0,1\}[0-9]*\).*/#define \1 \2/p' \
+		$@.s >$@
 
 GENERATED := $(BUILD)/include/version.h \
 	     $(if $(wildcard l1-hypervisor/asm_offsets.c),$(BUILD)/include/asm_offsets.h)

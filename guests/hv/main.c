@@ -49,6 +49,8 @@ static void check_profiles(void)
 	char name[PROFILE_NAME_MAX];
 	struct profile profile;
 
+	if (!*profiles)
+		guest_fail("the list of profiles is empty");
 	for (const char *list = profiles; (list = list_next(list, ';', name, sizeof(name)));) {
 		const char *refused = profile_find(name, true, &profile);
 

@@ -7,7 +7,8 @@
 int main(const struct guest_args *args)
 {
 	static const struct suite *const suites[] = {
-		&modes_suite, &failures_suite, &effects_suite, &fields_suite, &operands_suite, NULL,
+		&modes_suite,    &failures_suite, &effects_suite, &fields_suite,
+		&operands_suite, &faults_suite,   NULL,
 	};
 
 	return inner_main(args, suites);

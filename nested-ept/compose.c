@@ -6,8 +6,7 @@
 void nept_compose(const struct nept_format *format, const struct nept_walk *walk,
 		  const struct nept_page12 *page, struct nept_leaf13 *leaf)
 {
-	u32 shift23 = nept_shift_of(walk->level);
-	u32 shift = page->shift < shift23 ? page->shift : shift23;
+	u32 shift = page->shift < walk->shift ? page->shift : walk->shift;
 	u32 rights = walk->rights & page->rights;
 	u64 pa1 = page->base.v | (walk->pa2.v & (BIT(page->shift) - 1));
 
@@ -17,6 +16,5 @@ void nept_compose(const struct nept_format *format, const struct nept_walk *walk
 	leaf->shift = shift;
 	leaf->rights = rights;
 	leaf->entry = ALIGN_DOWN(pa1, BIT(shift)) |
-		      format->leaf_entry(nept_level_of(shift), rights,
-					 format->caching(walk->entry, walk->level));
+		      format->leaf_entry(shift, rights, walk->caching);
 }

@@ -10,16 +10,16 @@ static u32 ept_rights(u64 entry)
 	return (u32)entry & NEPT_RWX;
 }
 
-static u64 ept_leaf_entry(u32 level, u32 rights, u32 caching)
+static u64 ept_leaf_entry(u32 shift, u32 rights, u32 caching)
 {
-	u64 leaf = level > 1 ? EPT_LEAF : 0;
+	u64 leaf = shift > NEPT_SHIFT_4K ? EPT_LEAF : 0;
 
 	return leaf | rights | ((u64)caching << EPT_TYPE_SHIFT) | EPT_ACCESSED | EPT_DIRTY;
 }
 
-static u32 ept_caching(u64 entry, u32 level)
+static u32 ept_caching(u64 entry, u32 shift)
 {
-	(void)level;
+	(void)shift;
 	return (u32)(entry & (EPT_TYPE_MASK | EPT_IGNORE_PAT)) >> EPT_TYPE_SHIFT;
 }
 
@@ -36,14 +36,14 @@ static void ept_make_rules(const struct nept_features *features, struct nept_rul
 
 	for (level = 1; level <= NEPT_LEVELS_MAX; level++) {
 		u32 shift = nept_shift_of(level);
-		bool may_be_leaf = shift <= features->max_shift;
+		u64 *reserved = rules->reserved[level];
 
-		rules->leaf_mask[level] = level > 1 ? EPT_LEAF : 0;
-		rules->reserved_table[level] = beyond | BITS(6, 3);
-		rules->reserved_leaf[level] = beyond;
-		if (level > 1)
-			rules->reserved_leaf[level] |= may_be_leaf ? BITS(shift - 1, PAGE_SHIFT)
-								   : EPT_LEAF;
+		reserved[false] = beyond | BITS(6, 3);
+		reserved[true] = beyond;
+		if (shift > features->max_shift)
+			reserved[true] |= EPT_LEAF;
+		else if (level > 1)
+			reserved[true] |= BITS(shift - 1, PAGE_SHIFT);
 	}
 	/* Writing without reading is never allowed; fetching alone where it is not supported. */
 	rules->bad_rights = (1U << NEPT_W) | (1U << (NEPT_W | NEPT_X));
@@ -82,17 +82,19 @@ static u64 ept_violation(u64 qualification, u32 rights)
 const struct nept_format nept_format_ept = {
 	.name = "EPT",
 	.levels = 4,
-	.address = EPT_ADDRESS,
 	.key = EPTP_ADDRESS | EPTP_AD,
 	.space = EPTP_ADDRESS,
+	.address = EPT_ADDRESS,
+	.present = NEPT_RWX,
+	.denying = 0,
 	.leaf = EPT_LEAF,
 	.accessed = EPT_ACCESSED,
 	.dirty = EPT_DIRTY,
 	.table_entry = NEPT_RWX | EPT_ACCESSED,
 	.rights = ept_rights,
-	.leaf_entry = ept_leaf_entry,
 	.caching = ept_caching,
 	.caching_of_type = ept_caching_of_type,
+	.leaf_entry = ept_leaf_entry,
 	.make_rules = ept_make_rules,
 	.root23 = ept_root23,
 	.root_pointer = ept_root_pointer,

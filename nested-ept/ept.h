@@ -11,6 +11,7 @@
 #define EPTP_TYPE_MASK               BITS(2, 0)
 #define EPTP_WALK_MASK               BITS(5, 3)
 #define EPTP_WALK_4                  (3ULL << 3) /* the field holds the length less 1 */
+#define EPTP_WALK_5                  (4ULL << 3)
 #define EPTP_AD                      BIT(6)
 #define EPTP_SUPERVISOR_SHADOW_STACK BIT(7)
 #define EPTP_RESERVED                BITS(11, 8)

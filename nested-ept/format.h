@@ -32,13 +32,11 @@ struct nept_features {
 	bool execute_only; /* a translation may allow fetches without allowing reads */
 };
 
-/* Which entries are misconfigured, computed once from the features. Arrays are indexed by level. */
+/* Which entries are misconfigured, computed once from the features. */
 struct nept_rules {
-	u64 leaf_mask[NEPT_LEVELS_MAX + 1];      /* an entry with all of these bits is a leaf */
-	u64 reserved_leaf[NEPT_LEVELS_MAX + 1];  /* bits that must be 0 in a leaf */
-	u64 reserved_table[NEPT_LEVELS_MAX + 1]; /* bits that must be 0 in any other entry */
-	u32 bad_rights;                          /* bit n: rights n are misconfigured */
-	u32 bad_types;                           /* bit n: caching n of a leaf is reserved */
+	u64 reserved[NEPT_LEVELS_MAX + 1][2]; /* bits that must be 0: [level][is a leaf] */
+	u32 bad_rights;                       /* bit n: so is an entry whose low three bits are n */
+	u32 bad_types;                        /* bit n: so is a leaf whose caching is n */
 };
 
 /* The pointer to a table of L2 (EPTP or nCR3), taken apart. */
@@ -50,22 +48,26 @@ struct nept_root23 {
 struct nept_format {
 	const char *name;
 	u32 levels;
-	u64 address; /* bits of an entry or of a root pointer that hold an address */
-	u64 key;     /* bits of a root pointer that tell two address spaces apart */
-	u64 space;   /* those of them that an invalidation compares */
+	u64 key;   /* bits of a root pointer that tell two address spaces apart */
+	u64 space; /* those of them that an invalidation compares */
+
+	/* Bits of an entry. */
+	u64 address;
+	u64 present; /* an entry with none of these is not present */
+	u64 denying; /* bits that take a right away when set, where others give it */
 	u64 leaf;    /* set in every leaf above level 1 */
 	u64 accessed;
 	u64 dirty;
 	u64 table_entry; /* a reference to a table, without its address: every right, accessed */
 
-	/* The rights of one entry; 0 means that it is not present. */
+	/* The rights of an entry. */
 	u32 (*rights)(u64 entry);
-	/* A leaf without its address; accessed and dirty, so that hardware need not write it. */
-	u64 (*leaf_entry)(u32 level, u32 rights, u32 caching);
 	/* How the memory of a leaf is cached, as a number that only the format understands: what
 	 * composition and splitting hand on. */
-	u32 (*caching)(u64 entry, u32 level);
+	u32 (*caching)(u64 entry, u32 shift);
 	u32 (*caching_of_type)(enum memory_type type);
+	/* A leaf without its address; accessed and dirty, so that hardware need not write it. */
+	u64 (*leaf_entry)(u32 shift, u32 rights, u32 caching);
 	void (*make_rules)(const struct nept_features *features, struct nept_rules *rules);
 
 	struct nept_root23 (*root23)(u64 root_pointer);
@@ -79,25 +81,21 @@ struct nept_format {
 	u64 (*violation)(u64 info, u32 rights);
 };
 
-/* Bits of a guest-physical address below the level's index; the page size of a leaf there. */
+/* The bits of an address below the index of a level; 1 << shift is the size of a leaf there. */
 static inline u32 nept_shift_of(u32 level)
 {
 	return 3 + 9 * level;
 }
 
-static inline u32 nept_level_of(u32 shift)
+static inline u32 nept_index(u64 address, u32 shift)
 {
-	return (shift - 3) / 9;
+	return (u32)(address >> shift) & (NEPT_ENTRIES - 1);
 }
 
-static inline u32 nept_index(u64 address, u32 level)
+/* Whether an address has more bits than the levels translate. */
+static inline bool nept_is_beyond(const struct nept_format *format, u64 address)
 {
-	return (u32)(address >> nept_shift_of(level)) & (NEPT_ENTRIES - 1);
-}
-
-static inline bool nept_is_leaf(const struct nept_rules *rules, u64 entry, u32 level)
-{
-	return (entry & rules->leaf_mask[level]) == rules->leaf_mask[level];
+	return (address >> nept_shift_of(format->levels + 1)) != 0;
 }
 
 #endif

@@ -25,8 +25,9 @@ enum nept_result {
 	NEPT_MISCONFIG, /* L2's table is misconfigured: reflect; the information is 0 */
 	NEPT_ABSENT,    /* L2 allows it, but has no such memory or right itself: fault->pa2 */
 	NEPT_NOMEM,     /* the pool is empty: drop tables and try again */
-	NEPT_RESULTS
 };
+
+#define NEPT_RESULTS (NEPT_NOMEM + 1)
 
 struct nept_fault {
 	u64 info;   /* NEPT_VIOLATION: exit qualification or error code for L2 */

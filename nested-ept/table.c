@@ -4,9 +4,14 @@
  */
 #include "nested-ept/table.h"
 
-static bool refers(const struct nept_table *table, u64 entry, u32 level)
+static bool refers(const struct nept_table *table, u64 entry, u32 shift)
 {
-	return level > 1 && entry && !(entry & table->format->leaf);
+	return shift > NEPT_SHIFT_4K && entry && !(entry & table->format->leaf);
+}
+
+static u32 top_shift(const struct nept_table *table)
+{
+	return nept_shift_of(table->format->levels);
 }
 
 static u64 *child_of(const struct nept_table *table, u64 entry)
@@ -26,7 +31,7 @@ static void write_entry(struct nept_table *table, u64 *page, u32 index, u64 entr
 }
 
 /* Zeroes a page, giving back the pages below it; recursion ends with the levels. */
-static void clear_page(struct nept_table *table, u64 *page, u32 level)
+static void clear_page(struct nept_table *table, u64 *page, u32 shift)
 {
 	struct nept_pool_page *used = nept_pool_page_of(table->pool, page);
 	u32 i;
@@ -35,8 +40,8 @@ static void clear_page(struct nept_table *table, u64 *page, u32 level)
 		u64 entry = page[i];
 
 		page[i] = 0;
-		if (refers(table, entry, level)) {
-			clear_page(table, child_of(table, entry), level - 1);
+		if (refers(table, entry, shift)) {
+			clear_page(table, child_of(table, entry), shift - 9);
 			nept_pool_give(table->pool, child_of(table, entry));
 		}
 	}
@@ -58,92 +63,99 @@ void nept_table_clear(struct nept_table *table)
 {
 	if (nept_table_is_empty(table))
 		return;
-	clear_page(table, table->root, table->format->levels);
+	clear_page(table, table->root, top_shift(table));
 	table->removals++;
 }
 
-/* Replaces the leaf `entry` of `level` by leaves of the next level with the same translation. */
-static void fill_with_parts(struct nept_table *table, u64 *page, u64 entry, u32 level)
+/* Fills `page` with leaves that together translate as the leaf `entry` of `shift` does. */
+static void fill_with_parts(struct nept_table *table, u64 *page, u64 entry, u32 shift)
 {
 	const struct nept_format *format = table->format;
-	u64 part =
-		format->leaf_entry(level - 1, format->rights(entry), format->caching(entry, level));
-	u64 base = ALIGN_DOWN(entry & format->address, BIT(nept_shift_of(level)));
+	u32 part_shift = shift - 9;
+	u64 part = format->leaf_entry(part_shift, format->rights(entry),
+				      format->caching(entry, shift));
+	u64 base = ALIGN_DOWN(entry & format->address, BIT(shift));
 	u32 i;
 
 	for (i = 0; i < NEPT_ENTRIES; i++)
-		write_entry(table, page, i, part | (base + ((u64)i << nept_shift_of(level - 1))));
+		write_entry(table, page, i, part | (base + ((u64)i << part_shift)));
 }
 
-/*
- * The page that holds the entry of `target` level for an address; pages that are missing on the way
- * are added. A leaf in the way is split, or with `drops_leaf` given up. NULL: the pool is empty.
- */
+/* Puts a new page in the place of an entry that refers to none. A leaf there is split, or with
+ * `drops_leaf` given up. NULL: the pool is empty. */
+static u64 *add_page(struct nept_table *table, u64 *page, u32 index, u32 shift, bool drops_leaf)
+{
+	u64 entry = page[index];
+	u64 *child = nept_pool_take(table->pool);
+
+	if (!child)
+		return NULL;
+	if (entry) {
+		/* Also a split: one address must not be cached in two page sizes. */
+		table->removals++;
+		if (!drops_leaf)
+			fill_with_parts(table, child, entry, shift);
+	}
+	write_entry(table, page, index,
+		    nept_pool_pa1(table->pool, child).v | table->format->table_entry);
+	return child;
+}
+
+/* The page that holds the entry of `target` shift for an address; pages that are missing on the
+ * way are added as add_page() says. NULL: the pool is empty. */
 static u64 *page_for(struct nept_table *table, u64 address, u32 target, bool drops_leaf)
 {
 	u64 *page = table->root;
-	u32 level;
+	u32 shift;
 
-	for (level = table->format->levels; level > target; level--) {
-		u32 index = nept_index(address, level);
+	for (shift = top_shift(table); shift > target; shift -= 9) {
+		u32 index = nept_index(address, shift);
 		u64 entry = page[index];
-		u64 *child;
 
-		if (likely(refers(table, entry, level))) {
+		if (likely(refers(table, entry, shift)))
 			page = child_of(table, entry);
-			continue;
-		}
-		child = nept_pool_take(table->pool);
-		if (!child)
-			return NULL;
-		if (entry) {
-			/* Also a split: one address must not be cached in two page sizes. */
-			table->removals++;
-			if (!drops_leaf)
-				fill_with_parts(table, child, entry, level);
-		}
-		write_entry(table, page, index,
-			    nept_pool_pa1(table->pool, child).v | table->format->table_entry);
-		page = child;
+		else
+			page = add_page(table, page, index, shift, drops_leaf);
+		if (unlikely(!page))
+			break;
 	}
 	return page;
 }
 
 /* Whether hardware that still uses `old` would do what `new` does not say. Accessed and dirty
  * flags do not matter, and a right that is missing in `old` makes hardware fault and look again. */
-static bool takes_away(const struct nept_table *table, u64 old, u64 new, u32 level)
+static bool takes_away(const struct nept_table *table, u64 old, u64 new, u32 shift)
 {
 	const struct nept_format *format = table->format;
 
-	if (!old)
-		return false;
-	return refers(table, old, level) || ((old ^ new) & format->address) ||
+	return refers(table, old, shift) || ((old ^ new) & format->address) ||
 	       (format->rights(old) & ~format->rights(new)) ||
-	       format->caching(old, level) != format->caching(new, level);
+	       format->caching(old, shift) != format->caching(new, shift);
 }
 
-static void replace_entry(struct nept_table *table, u64 *page, u64 address, u32 level, u64 new)
+static void replace_entry(struct nept_table *table, u64 *page, u64 address, u32 shift, u64 new)
 {
-	u32 index = nept_index(address, level);
+	u32 index = nept_index(address, shift);
 	u64 old = page[index];
 
-	if (takes_away(table, old, new, level))
-		table->removals++;
 	write_entry(table, page, index, new);
-	if (refers(table, old, level)) {
-		clear_page(table, child_of(table, old), level - 1);
+	if (likely(!old))
+		return;
+	if (takes_away(table, old, new, shift))
+		table->removals++;
+	if (refers(table, old, shift)) {
+		clear_page(table, child_of(table, old), shift - 9);
 		nept_pool_give(table->pool, child_of(table, old));
 	}
 }
 
 bool nept_table_put(struct nept_table *table, u64 address, u32 shift, u64 entry)
 {
-	u32 level = nept_level_of(shift);
-	u64 *page = page_for(table, address, level, true);
+	u64 *page = page_for(table, address, shift, true);
 
-	if (!page)
+	if (unlikely(!page))
 		return false;
-	replace_entry(table, page, address, level, entry);
+	replace_entry(table, page, address, shift, entry);
 	return true;
 }
 
@@ -168,13 +180,12 @@ bool nept_map(struct nept_table *table, const struct nept_range *range, u32 max_
 		u64 from = range->from.v + done;
 		u64 to = range->to.v + done;
 		u32 shift = largest_shift(from, to, range->size - done, max_shift);
-		u32 level = nept_level_of(shift);
-		u64 *page = page_for(table, from, level, false);
+		u64 *page = page_for(table, from, shift, false);
 
 		if (!page)
 			return false;
-		replace_entry(table, page, from, level,
-			      to | format->leaf_entry(level, range->rights, caching));
+		replace_entry(table, page, from, shift,
+			      to | format->leaf_entry(shift, range->rights, caching));
 		done += BIT(shift);
 	}
 	return true;
@@ -210,10 +221,10 @@ bool nept_unmap(struct nept_table *table, pa2_t from, u64 size)
 			continue;
 		}
 		shift = largest_shift(at, at, end - at, here.shift);
-		page = page_for(table, at, nept_level_of(shift), false);
+		page = page_for(table, at, shift, false);
 		if (!page)
 			return false;
-		replace_entry(table, page, at, nept_level_of(shift), 0);
+		replace_entry(table, page, at, shift, 0);
 		at += BIT(shift);
 	}
 	return true;
@@ -223,19 +234,16 @@ void nept_table_find(void *ctx, pa2_t at, struct nept_page12 *found)
 {
 	const struct nept_table *table = ctx;
 	const u64 *page = table->root;
-	u32 level = table->format->levels;
-	u64 entry;
+	u32 shift = top_shift(table);
+	u64 entry = 0;
 
-	if (unlikely(at.v >> (nept_shift_of(level) + 9))) {
-		*found = (struct nept_page12){ .shift = nept_shift_of(level) };
-		return;
+	if (likely(!nept_is_beyond(table->format, at.v))) {
+		while (refers(table, entry = page[nept_index(at.v, shift)], shift)) {
+			page = child_of(table, entry);
+			shift -= 9;
+		}
 	}
-	for (entry = page[nept_index(at.v, level)]; refers(table, entry, level);
-	     entry = page[nept_index(at.v, level)]) {
-		page = child_of(table, entry);
-		level--;
-	}
-	found->shift = nept_shift_of(level);
-	found->base = PA1(ALIGN_DOWN(entry & table->format->address, BIT(found->shift)));
+	found->shift = shift;
+	found->base = PA1(ALIGN_DOWN(entry & table->format->address, BIT(shift)));
 	found->rights = table->format->rights(entry);
 }

@@ -27,11 +27,12 @@ enum nept_walk_result {
 };
 
 struct nept_walk {
-	u64 entry;  /* the last entry read: the leaf when there is one */
-	pa2_t pa2;  /* NEPT_WALK_OK only: where the address leads */
-	u32 level;  /* of that entry */
 	u32 rights; /* allowed by every entry; 0 when one is not present */
-	bool dirty; /* the leaf's dirty flag is set, or L2 does not want to know */
+	/* The rest has a meaning only with NEPT_WALK_OK. */
+	u32 shift;   /* of the leaf: it maps 1 << shift bytes */
+	u32 caching; /* of the leaf */
+	bool dirty;  /* the leaf's dirty flag is set, or L2 does not want to know */
+	pa2_t pa2;   /* where the address leads */
 };
 
 /*

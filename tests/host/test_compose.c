@@ -18,11 +18,11 @@ static struct nept_leaf13 compose(u64 entry23, u32 level, u64 address, u32 right
 {
 	u64 offset_mask = BIT(3 + 9 * level) - 1;
 	struct nept_walk walk = { .rights = rights23,
-				  .level = level,
-				  .entry = entry23,
+				  .shift = 3 + 9 * level,
+				  .caching = (u32)(entry23 >> 3) & 15,
+				  .dirty = dirty,
 				  .pa2 = PA2((entry23 & BITS(51, 12) & ~offset_mask) |
-					     (address & offset_mask)),
-				  .dirty = dirty };
+					     (address & offset_mask)) };
 	struct nept_leaf13 leaf;
 
 	nept_compose(&nept_format_ept, &walk, &page, &leaf);

@@ -25,7 +25,7 @@ static void pages_of_each_size_are_translated(void **state)
 	for (level = 1; level <= 3; level++) {
 		chain_make(&chain, level, false, CHAIN_FEATURES);
 		assert_int_equal(chain_walk(&chain, NEPT_R), NEPT_WALK_OK);
-		assert_int_equal(chain.walk.level, level);
+		assert_int_equal(chain.walk.shift, 3 + 9 * level);
 		assert_int_equal(chain.walk.pa2.v, (CHAIN_PAGE & ~offset_mask[level]) |
 							   (CHAIN_ADDRESS & offset_mask[level]));
 		assert_int_equal(chain.walk.rights, NEPT_RWX);

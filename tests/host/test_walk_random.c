@@ -47,9 +47,8 @@ static void compare_one_walk(const struct nept_source *source, const struct refe
 	if (verdict == REFERENCE_VIOLATION)
 		return;
 	assert_int_equal(walk.pa2.v, expected.physical);
-	assert_int_equal(BIT(nept_shift_of(walk.level)), expected.page_size);
-	assert_int_equal(nept_format_ept.caching(walk.entry, walk.level),
-			 expected.type | expected.ignore_pat << 3);
+	assert_int_equal(BIT(walk.shift), expected.page_size);
+	assert_int_equal(walk.caching, expected.type | expected.ignore_pat << 3);
 	assert_int_equal(walk.dirty, !(eptp & BIT(6)) || expected.was_dirty || (access & NEPT_W));
 }
 

@@ -176,6 +176,14 @@ bool control_write_efer(struct vm *vm, u64 value)
 	return true;
 }
 
+/* Outside 64-bit code the upper half of a register is not part of the operand. */
+static u64 operand(const struct vm *vm, u64 reg)
+{
+	u64 value = reg == REGISTER_RSP ? vm_field(vm, GUEST_RSP) : vm->regs.gpr[reg];
+
+	return vm_field(vm, GUEST_CS_AR) & AR_L ? value : (u32)value;
+}
+
 static bool write_register(struct vm *vm, u64 number, u64 value)
 {
 	switch (number) {
@@ -199,9 +207,7 @@ void exit_cr_access(struct vm *vm)
 
 	switch (q & CR_ACCESS_TYPE) {
 	case CR_ACCESS_WRITE:
-		done = write_register(vm, q & CR_ACCESS_NUMBER,
-				      reg == REGISTER_RSP ? vm_field(vm, GUEST_RSP)
-							  : vm->regs.gpr[reg]);
+		done = write_register(vm, q & CR_ACCESS_NUMBER, operand(vm, reg));
 		break;
 	case CR_ACCESS_READ: /* of CR3 only: the others are read through their shadows */
 		if (reg == REGISTER_RSP)

@@ -58,7 +58,9 @@ static const char *load_segment(struct vm *vm, const u8 *file, u64 size,
 		return NULL;
 	if (s->filesz > s->memsz || s->offset > size || s->filesz > size - s->offset)
 		return "the image of l3 is cut short";
-	if (!to || s->paddr < HIGH_START)
+	if (s->paddr < HIGH_START)
+		return "the image of l3 has a segment below 1 MiB, which hv keeps for the loader";
+	if (!to)
 		return "the image of l3 does not fit into its memory";
 	memcpy(to, file + s->offset, s->filesz);
 	memset((u8 *)to + s->filesz, 0, s->memsz - s->filesz);

@@ -5,8 +5,8 @@ of its bzImage here, since decompressing it inside an emulator would take most o
 """
 
 import dataclasses
+import fcntl
 import gzip
-import hashlib
 import lzma
 import re
 import shutil
@@ -21,8 +21,12 @@ from .errors import NestbedError
 META_PACKAGE = "linux-image-amd64"
 SOURCES = paths.ROOT / "guests" / "linux"
 BUSYBOX = Path("/usr/bin/busybox")
-MODULES = ("kernel/virt/lib/irqbypass.ko", "kernel/arch/x86/kvm/kvm.ko",
-           "kernel/arch/x86/kvm/kvm-intel.ko")
+# Each needs the one before it.
+MODULES = (
+    "kernel/virt/lib/irqbypass.ko",
+    "kernel/arch/x86/kvm/kvm.ko",
+    "kernel/arch/x86/kvm/kvm-intel.ko",
+)
 COMPILE = (
     "gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -nostdlib -ffreestanding"
     " -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -s"
@@ -46,25 +50,20 @@ class LinuxImage:
     bzimage: Path
     initramfs: Path
 
-    def digest(self) -> str:
-        """Changes when kernel or initramfs do."""
-        total = hashlib.sha256()
-        for path in (self.vmlinux, self.initramfs):
-            total.update(path.read_bytes())
-        return total.hexdigest()
-
 
 def make() -> LinuxImage:
     """The guest, made from scratch where build/ does not have it yet."""
     directory = paths.BUILD / "linux"
     directory.mkdir(parents=True, exist_ok=True)
-    tree = _kernel_tree(directory)
-    bzimage = next((tree / "boot").glob("vmlinuz-*"))
-    vmlinux = directory / f"vmlinux-{tree.name}"
-    if not vmlinux.exists():
-        _write(vmlinux, repack(decompress(bzimage.read_bytes())))
-    initramfs = directory / "initramfs.cpio"
-    _write(initramfs, _initramfs(directory, tree))
+    with open(directory / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        tree = _kernel_tree(directory)
+        bzimage = next((tree / "boot").glob("vmlinuz-*"))
+        vmlinux = directory / f"vmlinux-{tree.name}"
+        if not vmlinux.exists():
+            _write(vmlinux, repack(decompress(bzimage.read_bytes())))
+        initramfs = directory / "initramfs.cpio"
+        _write(initramfs, _initramfs(directory, tree))
     return LinuxImage(tree.name, vmlinux, bzimage, initramfs)
 
 
@@ -177,14 +176,15 @@ def _initramfs(directory: Path, tree: Path) -> bytes:
 
 
 def _add_modules(archive: cpio.Archive, directory: Path, source: Path) -> None:
-    """KVM's modules without debug data, where modprobe looks for them."""
+    """KVM's modules where modprobe looks for them, without debug data and unneeded symbols: the
+    kernel walks all of a module's symbols for each of its functions."""
     home = f"lib/modules/{source.name}"
     archive.directory(home)
-    needed: list[str] = []  # by the module at hand, the nearest first: each needs the one before
+    needed: list[str] = []  # by the module at hand, the nearest first
     dependencies = []
     for name in MODULES:
         stripped = directory / Path(name).name
-        _output(["strip", "--strip-debug", "-R", ".BTF", "-o", str(stripped), str(source / name)], directory)
+        _output(["strip", "--strip-unneeded", "-o", str(stripped), str(source / name)], directory)
         archive.file(f"{home}/{stripped.name}", stripped.read_bytes())
         dependencies.append(f"{stripped.name}: {' '.join(needed)}\n")
         needed.insert(0, stripped.name)

@@ -1,0 +1,279 @@
+"""`nestbed linux`: Debian's own Linux as L2, to user space, and what that costs.
+
+The same kernel and initramfs are booted without a hypervisor on the same machine, and the two are
+compared: ticks from the kernel's first instruction to the first one in user space.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import re
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from rich.table import Table
+
+from . import commands, linux_image, paths, platforms, report
+from .boot import Boot, Module, nestbed_boot
+from .console import err, out
+from .errors import NestbedError
+from .machine import End, Outcome, Platform, run
+
+SUMMARY = "boot Debian's Linux as L2, run commands there, and compare with a native boot"
+EXAMPLES = """\
+examples:
+  nestbed linux                                  to user space, KVM loaded, off again
+  nestbed linux --cpus 2 --command "cat /proc/interrupts"
+  nestbed linux --strategy tlb=flush --json linux.json
+  nestbed linux --native                         the native boot only
+"""
+# Enough for the kernel, its initramfs and L1. A tick of Linux's clock comes 250 times in a second
+# of emulated time, so a second must have many instructions.
+MEMORY = 256
+IPS = 50_000_000
+SILENCE = 120
+
+NATIVE, UNDER_NESTBED = "native", "L2 of Nestbed"
+
+# What lets the kernel boot fast where every instruction is emulated. Firmware tables and PCI are
+# not there; the TSC's frequency must be told, since CPUID names that of the real processor.
+KERNEL_WORDS = (
+    "console=ttyS0,115200 quiet loglevel=3 nokaslr mitigations=off preempt=none tsc=reliable"
+    " nolapic_timer rodata=off nowatchdog audit=0 cryptomgr.notests=1 acpi=off pci=off idle=halt"
+    " rcupdate.rcu_expedited=1 initcall_blacklist=load_system_certificate_list"
+)
+RESULT = re.compile(r'^# (\{"linux":.*\})$', re.MULTILINE)
+PLAN = re.compile(r"^1\.\.(\d+)$", re.MULTILINE)
+POINT = re.compile(r"^(not )?ok \d+", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Boots:
+    """What came of one boot of Linux."""
+
+    good: bool
+    user_ticks: int | None  # from the kernel's entry to user space
+    release: str
+    seconds: float
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "Boots":
+        """Reads the guest's TAP and L1's log."""
+        serial = outcome.serial
+        found = RESULT.search(serial)
+        told = json.loads(found[1])["linux"] if found else {}
+        plan = PLAN.search(serial)
+        points = POINT.findall(serial)
+        complete = bool(plan) and len(points) == int(plan[1]) and not any(points)
+        entered = [e["tsc"] for kind in ("start", "native") for e in outcome.of_kind(kind)]
+        ticks = told["user_ticks"] - entered[0] if told and entered else None
+        return cls(
+            outcome.end is End.GOOD and complete,
+            ticks,
+            told.get("release", "unknown"),
+            round(outcome.seconds, 1),
+        )
+
+
+class Abandoned(Exception):
+    """The native boot is no longer wanted."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's own arguments."""
+    parser.set_defaults(memory=MEMORY, ips=IPS, silence=SILENCE)
+    group = parser.add_argument_group("Linux")
+    group.add_argument(
+        "--append", default="", metavar="WORDS", help="further words for the kernel"
+    )
+    group.add_argument(
+        "--command",
+        dest="commands",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="a shell command to run in the guest; may be repeated",
+    )
+    group.add_argument(
+        "--bzimage",
+        action="store_true",
+        help="boot the compressed kernel: it spends minutes on decompressing itself",
+    )
+    group.add_argument(
+        "--strategy",
+        action="append",
+        default=[],
+        metavar="NAME=WAY[,NAME=WAY]",
+        help="how L1 does a job, e.g. tlb=flush",
+    )
+    group.add_argument(
+        "--l1-append", default="stats=full", metavar="WORDS", help="further words for L1"
+    )
+    group.add_argument("--native", action="store_true", help="only the boot without Nestbed")
+    group.add_argument("--no-compare", action="store_true", help="only the boot under Nestbed")
+    group.add_argument("--json", metavar="FILE", help="write the comparison as one JSON object")
+
+
+def make_boot(
+    arguments: argparse.Namespace, image: linux_image.LinuxImage, initrd: Path, native: bool
+) -> Boot:
+    """The machine with Linux in it."""
+    words = [KERNEL_WORDS, f"tsc_early_khz={arguments.ips // 1000}"]
+    words += [f"nestbed.cpus={arguments.cpus}", arguments.append]
+    l1_words = "native=on" if native else l1_words_of(arguments)
+    return nestbed_boot(
+        image.bzimage if arguments.bzimage else image.vmlinux,
+        " ".join(words).strip(),
+        modules=(Module(initrd, "initrd"),),
+        l1_words=l1_words,
+        cpus=arguments.cpus,
+        memory=arguments.memory,
+    )
+
+
+def l1_words_of(arguments: argparse.Namespace) -> str:
+    """L1's command line when it is a hypervisor."""
+    ways = commands.strategy_words(arguments.strategy)
+    return " ".join([*(f"{axis}={way}" for axis, way in ways.items()), arguments.l1_append])
+
+
+def cache_path(platform: Platform, boot: Boot) -> Path:
+    """Where a native boot's result is kept: named by everything that L2 can notice."""
+    digest = hashlib.sha256()
+    facts = [platform.name, platform.version, platform.cpu_model, boot.cpus, boot.memory]
+    facts += [getattr(platform, "ips", None), boot.words, *(m.text for m in boot.modules)]
+    digest.update(json.dumps(facts).encode())
+    for path in (paths.built("rom.bin"), *(module.path for module in boot.modules)):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return paths.BUILD / "linux" / f"native-{digest.hexdigest()[:16]}.json"
+
+
+class NativeBoot:
+    """The boot without Nestbed, in the background, or its result from an earlier time."""
+
+    def __init__(self, platform: Platform, boot: Boot, limits) -> None:
+        self._path = cache_path(platform, boot)
+        self._abandoned = threading.Event()
+        self._executor = concurrent.futures.ThreadPoolExecutor(1)
+        self._work = self._executor.submit(self._boots, platform, boot, limits)
+
+    def __enter__(self) -> "NativeBoot":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._abandoned.set()  # ends a boot whose result nobody took
+        self._executor.shutdown()
+
+    def result(self) -> Boots:
+        """Waits for the boot's end."""
+        return self._work.result()
+
+    def _heard(self, _data: bytes) -> None:
+        if self._abandoned.is_set():
+            raise Abandoned
+
+    def _boots(self, platform: Platform, boot: Boot, limits) -> Boots:
+        if self._path.exists():
+            return Boots(**json.loads(self._path.read_text()))
+        outcome = run(platform, boot, self._heard, limits)
+        boots = Boots.of(outcome)
+        if not boots.good:
+            commands.explain(outcome)
+            raise NestbedError("The native boot to compare with ended badly.")
+        partial = self._path.with_suffix(f".{threading.get_native_id()}")
+        partial.write_text(json.dumps(dataclasses.asdict(boots)))
+        partial.rename(self._path)
+        return boots
+
+
+def overhead(here: Boots, native: Boots | None) -> float | None:
+    """Ticks to user space beyond the native ones, in per cent of these."""
+    if not native or not native.user_ticks or not here.user_ticks:
+        return None
+    return 100 * (here.user_ticks - native.user_ticks) / native.user_ticks
+
+
+def comparison_table(platform: Platform, boots: dict[str, Boots]) -> Table:
+    """Ticks to user space of each boot, and what it took beyond the native one."""
+    release = next(iter(boots.values())).release
+    table = Table(title=f"Linux {release} to user space", title_justify="left")
+    table.add_column("boot")
+    table.add_column(platform.ticks, justify="right")
+    table.add_column("overhead", justify="right")
+    native = boots.get(NATIVE)
+    for name, here in boots.items():
+        more = overhead(here, native) if here is not native else None
+        ticks = "unknown" if here.user_ticks is None else f"{here.user_ticks:,}"
+        table.add_row(name, ticks, "" if more is None else f"{more:+.3f} %")
+    return table
+
+
+def result_object(
+    arguments: argparse.Namespace,
+    platform: Platform,
+    boot: Boot,
+    outcome: Outcome,
+    native: Boots | None,
+) -> dict:
+    """The comparison, with everything needed to understand it later."""
+    here = Boots.of(outcome)
+    return {
+        **commands.result_object(platform, boot, outcome),
+        "commands": arguments.commands,
+        "linux": dataclasses.asdict(here),
+        "native": dataclasses.asdict(native) if native else None,
+        "overhead_percent": overhead(here, native),
+    }
+
+
+def finish(
+    arguments: argparse.Namespace,
+    platform: Platform,
+    boot: Boot,
+    outcome: Outcome,
+    native: Boots | None,
+) -> int:
+    """Reports a boot that has ended; the process status."""
+    here = Boots.of(outcome)
+    if arguments.json:
+        write = result_object(arguments, platform, boot, outcome, native)
+        commands.write_json(arguments.json, write)
+    table = report.exit_table(outcome, f"Exits of Linux on {boot.cpus} CPU(s)")
+    if table:
+        out.print(table)
+    boots = {NATIVE: native} if native else {}
+    boots[NATIVE if arguments.native else UNDER_NESTBED] = here
+    if here.release != "unknown":
+        out.print(comparison_table(platform, boots))
+    if here.good:
+        return 0
+    commands.explain(outcome)
+    return 1
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Boots Linux, alone or under Nestbed or both."""
+    platform = platforms.choose(arguments.platform, arguments.ips)
+    limits = commands.limits(arguments)
+    if arguments.native and arguments.no_compare:
+        raise NestbedError("--native and --no-compare contradict each other: leave one out.")
+    err.print("[dim]making the Linux guest (its kernel is fetched once)[/]")
+    image = linux_image.make()
+    with tempfile.TemporaryDirectory(prefix="nestbed-linux-") as name:
+        initrd = Path(name) / "initramfs.cpio"
+        linux_image.with_commands(image, arguments.commands, initrd)
+        boot = make_boot(arguments, image, initrd, arguments.native)
+        if arguments.native or arguments.no_compare:
+            outcome = run(platform, boot, commands.write_through, limits)
+            return finish(arguments, platform, boot, outcome, None)
+        native_boot = make_boot(arguments, image, initrd, True)
+        with NativeBoot(platform, native_boot, limits) as reference:
+            outcome = run(platform, boot, commands.write_through, limits)
+            sys.stdout.flush()
+            if not Boots.of(outcome).good:
+                return finish(arguments, platform, boot, outcome, None)
+            return finish(arguments, platform, boot, outcome, reference.result())

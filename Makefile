@@ -135,8 +135,12 @@ $(BUILD)/l1/%.o: %.c $(BUILD)/flags | $(GENERATED)
 $(BUILD)/l1/%.o: %.S $(BUILD)/flags | $(GENERATED)
 	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -c -o $@ $<
 
-$(BUILD)/nestbed64.elf: $(L1_OBJECTS) $(L1_SCRIPT)
-	$(call quiet,LINK)$(LINK) -T $(L1_SCRIPT) -o $@ $(L1_OBJECTS)
+$(BUILD)/nestbed.lds: $(L1_SCRIPT) l1-hypervisor/layout.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) -E -P -x c -I. -o $@ $<
+
+$(BUILD)/nestbed64.elf: $(L1_OBJECTS) $(BUILD)/nestbed.lds
+	$(call quiet,LINK)$(LINK) -T $(BUILD)/nestbed.lds -o $@ $(L1_OBJECTS)
 
 # Multiboot 1 loaders take 32-bit images; the 64-bit one keeps the symbols.
 $(BUILD)/nestbed.elf: $(BUILD)/nestbed64.elf

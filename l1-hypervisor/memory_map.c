@@ -155,3 +155,14 @@ u64 memory_map_ram(const struct memory_map *map)
 	}
 	return sum;
 }
+
+u64 memory_map_top(const struct memory_map *map)
+{
+	u64 top = 0;
+
+	for (u32 i = 0; i < map->count; i++) {
+		if (map->region[i].type == MEMORY_RAM)
+			top = map->region[i].range.end;
+	}
+	return top;
+}

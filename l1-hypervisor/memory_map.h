@@ -61,6 +61,9 @@ bool memory_map_is_ram(const struct memory_map *map, struct memory_range range);
 /* Length of the RAM that starts at `start` without a gap; 0 when there is none. */
 u64 memory_map_ram_from(const struct memory_map *map, u64 start);
 
+/* The end of the highest RAM; 0 when there is none. */
+u64 memory_map_top(const struct memory_map *map);
+
 /* All RAM, in bytes. */
 u64 memory_map_ram(const struct memory_map *map);
 

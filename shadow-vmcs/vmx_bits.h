@@ -8,6 +8,7 @@
 #define SHADOW_VMCS_VMX_BITS_H
 
 #include "l1-hypervisor/leaf/types.h"
+#include "nested-ept/ept.h" /* the bits of an EPTP */
 
 #define BIT32(n) (1U << (n))
 
@@ -154,6 +155,23 @@ enum vmx_activity {
 #define ENTRY_FAILURE_NMI   3
 #define ENTRY_FAILURE_LINK  4
 
+/* SDM 3C "Exit Qualification for I/O Instructions" (28.2.1, Table 28-5). */
+#define IO_SIZE       7ULL /* less 1 */
+#define IO_IN         BIT(3)
+#define IO_STRING     BIT(4)
+#define IO_REP        BIT(5)
+#define IO_PORT_SHIFT 16
+
+/* SDM 3C "Exit Qualification for Control-Register Accesses" (28.2.1, Table 28-3). */
+#define CR_ACCESS_NUMBER    0xfULL
+#define CR_ACCESS_TYPE      0x30ULL
+#define CR_ACCESS_WRITE     0x00ULL
+#define CR_ACCESS_READ      0x10ULL
+#define CR_ACCESS_CLTS      0x20ULL
+#define CR_ACCESS_LMSW      0x30ULL
+#define CR_ACCESS_REG_SHIFT 8
+#define CR_ACCESS_REG       0xfULL
+
 /* VM-instruction error numbers, SDM 3C "VM Instruction Error Numbers" (31.4). */
 enum vmxerr {
 	VMXERR_VMCALL_IN_ROOT = 1,
@@ -201,15 +219,6 @@ enum invvpid_type {
 	INVVPID_ALL = 2,
 	INVVPID_SINGLE_KEEP_GLOBAL = 3,
 };
-
-/* SDM 3C "Extended-Page-Table Pointer (EPTP)" (25.6.11). */
-#define EPTP_MEMTYPE                 0x7ULL
-#define EPTP_WALK_LENGTH             0x38ULL /* page-walk length less one */
-#define EPTP_WALK_4                  0x18ULL
-#define EPTP_WALK_5                  0x20ULL
-#define EPTP_AD                      BIT(6)
-#define EPTP_SUPERVISOR_SHADOW_STACK BIT(7)
-#define EPTP_RESERVED                0xf80ULL
 
 /* IA32_VMX_BASIC, SDM 3D "Basic VMX Information" (A.1). */
 #define BASIC_REVISION            0x7fffffffULL

@@ -77,4 +77,7 @@ bool vmx_check_host(const struct vmcs_fields *v, const struct vmx_caps *offered,
 bool vmx_check_guest(const struct vmcs_fields *v, const struct vmx_caps *offered,
 		     const struct vmx_check_env *env, u32 groups, struct vmx_verdict *out);
 
+/* Whether an entry would accept this EPTP; INVEPT asks it too. */
+bool vmx_eptp_is_valid(u64 eptp, const struct vmx_caps *offered, const struct vmx_check_env *env);
+
 #endif

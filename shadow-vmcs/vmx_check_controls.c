@@ -38,15 +38,16 @@ static enum vmx_rule_id check_eptp(u64 eptp, const struct vmx_caps *caps,
 				   const struct vmx_check_env *env)
 {
 	u64 ept = vmx_cap(caps, MSR_VMX_EPT_VPID_CAP);
-	u64 type = eptp & EPTP_MEMTYPE;
-	u64 walk = eptp & EPTP_WALK_LENGTH;
+	u64 type = eptp & EPTP_TYPE_MASK;
+	u64 walk = eptp & EPTP_WALK_MASK;
 
 	REQUIRE(EPTP_MEMTYPE, (type == MEMTYPE_WB && is_set(ept, EPT_CAP_WB)) ||
 				      (type == MEMTYPE_UC && is_set(ept, EPT_CAP_UC)));
 	REQUIRE(EPTP_WALK, (walk == EPTP_WALK_4 && is_set(ept, EPT_CAP_WALK_4)) ||
 				   (walk == EPTP_WALK_5 && is_set(ept, EPT_CAP_WALK_5)));
 	REQUIRE(EPTP_AD, !is_set(eptp, EPTP_AD) || is_set(ept, EPT_CAP_AD));
-	REQUIRE(EPTP_RESERVED, !is_set(eptp, env->physical_reserved | EPTP_RESERVED));
+	REQUIRE(EPTP_RESERVED, !is_set(eptp, env->physical_reserved | EPTP_RESERVED |
+						     EPTP_SUPERVISOR_SHADOW_STACK));
 	return RULE_NONE;
 }
 
@@ -184,4 +185,9 @@ bool vmx_check_controls(const struct vmcs_fields *v, const struct vmx_caps *offe
 			const struct vmx_check_env *env, u32 groups, struct vmx_verdict *out)
 {
 	return verdict(check_controls(v, offered, env, groups), out);
+}
+
+bool vmx_eptp_is_valid(u64 eptp, const struct vmx_caps *offered, const struct vmx_check_env *env)
+{
+	return check_eptp(eptp, offered, env) == RULE_NONE;
 }

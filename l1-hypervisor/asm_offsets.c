@@ -1,0 +1,17 @@
+/*
+ * Offsets for the assembly files: each line `->NAME value` of this file's assembly becomes a
+ * #define in asm_offsets.h. Never linked.
+ */
+#include "l1-hypervisor/vcpu.h"
+
+#define OFFSET(name, value) __asm__ volatile("\n->" #name " %0" : : "i"(value))
+
+void asm_offsets(void);
+
+void asm_offsets(void)
+{
+	OFFSET(VCPU_STACK, offsetof(struct vcpu, stack));
+	OFFSET(VCPU_LAUNCHED, offsetof(struct vcpu, launched));
+	OFFSET(VCPU_ENTRY_FAILED, offsetof(struct vcpu, entry_failed));
+	OFFSET(REGS_SIZE, sizeof(struct regs));
+}

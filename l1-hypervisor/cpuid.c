@@ -1,0 +1,48 @@
+/*
+ * CPUID for L2; see cpuid.h. Bits by SDM 2A "CPUID".
+ */
+#include "l1-hypervisor/cpuid.h"
+
+#include "l1-hypervisor/leaf/x86.h"
+#include "l1-hypervisor/log.h"
+
+#define LEAF_1_ECX_VMX       BIT(5)
+#define LEAF_1_ECX_OSXSAVE   BIT(27)
+#define LEAF_7_ECX_OSPKE     BIT(4)
+#define LEAF_EXT_EDX_SYSCALL BIT(11)
+
+static void put_bit(u32 *word, u64 bit, bool on)
+{
+	*word = (u32)(on ? *word | bit : *word & ~bit);
+}
+
+static void signature(u32 leaf, struct cpuid_regs *out)
+{
+	*out = (struct cpuid_regs){ 0 };
+	if (leaf == NB_CPUID_BASE) {
+		out->eax = NB_CPUID_INFO;
+		out->ebx = NB_SIGNATURE_EBX;
+		out->ecx = NB_SIGNATURE_ECX;
+		out->edx = NB_SIGNATURE_EDX;
+	} else if (leaf == NB_CPUID_INFO) {
+		out->eax = NB_VERSION;
+		out->ebx = log_depth() + 1;
+	}
+}
+
+void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out)
+{
+	if (leaf == 1) {
+		put_bit(&out->ecx, LEAF_1_ECX_OSXSAVE, view->cr4 & CR4_OSXSAVE);
+		if (!view->nested)
+			put_bit(&out->ecx, LEAF_1_ECX_VMX, false);
+	} else if (leaf == 7) {
+		put_bit(&out->ecx, LEAF_7_ECX_OSPKE, view->cr4 & CR4_PKE);
+	} else if (leaf == 0x80000001) {
+		/* Intel reports SYSCALL only to 64-bit code. */
+		if (!view->code64)
+			put_bit(&out->edx, LEAF_EXT_EDX_SYSCALL, false);
+	} else {
+		signature(leaf, out);
+	}
+}

@@ -1,0 +1,111 @@
+/*
+ * From the boot loader to the run loop: words, memory, the move to the top of RAM, the backend, the
+ * other CPUs, L2's image. Everything that can be refused is refused here, in one sentence each.
+ */
+#include "l1-hypervisor/boot_info.h"
+#include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/exceptions.h"
+#include "l1-hypervisor/leaf/multiboot.h"
+#include "l1-hypervisor/loader.h"
+#include "l1-hypervisor/log.h"
+#include "l1-hypervisor/memory.h"
+#include "l1-hypervisor/native.h"
+#include "l1-hypervisor/options.h"
+#include "l1-hypervisor/panic.h"
+#include "l1-hypervisor/report.h"
+#include "l1-hypervisor/stage2.h"
+#include "l1-hypervisor/vcpu.h"
+#include "nested-ept/ept.h"
+
+#define MIB (1ULL << 20)
+
+__attribute__((noreturn)) void boot_main(u32 magic, u32 info);
+
+static struct boot_info boot;
+static struct options options;
+static struct load_plan plan;
+static struct refusal why;
+static volatile bool others_may_run;
+
+static void *at(u64 address, u64 length)
+{
+	if (address + length < address || address + length > mapped_memory_end())
+		return NULL;
+	return physical(address);
+}
+
+/* What must survive the move: the image and the modules where the boot loader put them. */
+static u32 busy_ranges(struct memory_range *busy)
+{
+	u32 count = 0;
+
+	busy[count++] = memory_image_loaded();
+	for (u32 i = 0; i < boot.module_count; i++)
+		busy[count++] = (struct memory_range){ boot.module[i].start, boot.module[i].end };
+	return count;
+}
+
+static void move_high_after_checks(void)
+{
+	struct memory_range busy[BOOT_MODULES_MAX + 1];
+	struct memory_range taken;
+	u32 count = busy_ranges(busy);
+
+	if (!memory_map_take(&boot.map, options.memory * MIB, busy, count, &taken, &why))
+		end_with_error(why.text);
+	memory_move_high(taken, memory_map_top(&boot.map));
+}
+
+/* An application processor: ready, then waiting until CPU 0 has loaded L2. */
+static void run_other_cpu(void)
+{
+	while (!others_may_run)
+		__asm__ volatile("pause");
+	vcpu_create(&options);
+	backend->wait_for_sipi(this_cpu()->vcpu);
+	vcpu_loop();
+}
+
+static void read_input(u32 magic, u32 info)
+{
+	if (magic != MULTIBOOT_BOOT_MAGIC)
+		end_with_error("Nestbed was not started by a Multiboot 1 boot loader");
+	if (!boot_info_read(&boot, info, at, &why))
+		end_with_error(why.text);
+	if (!options_read(&options, boot.words, &why))
+		end_with_error(why.text);
+	log_enable(options.log);
+}
+
+static void load_l2(void)
+{
+	if (!load_make_plan(&plan, &boot, at, &why))
+		end_with_error(why.text);
+	load_apply(&plan, at);
+}
+
+void boot_main(u32 magic, u32 info)
+{
+	exceptions_init();
+	exceptions_load();
+	log_init();
+	read_input(magic, info);
+	move_high_after_checks();
+	if (options.native) {
+		load_l2();
+		native_run(&plan);
+	}
+	backend = &vmx_backend;
+	if (!backend->probe(&options, &why))
+		end_with_error(why.text);
+	cpu_load(cpu_allocate());
+	cpu_commit();
+	stage2_init(&nept_format_ept, &boot.map, NEPT_SHIFT_1G, 39);
+	cpu_start_others(options.cpus, run_other_cpu);
+	vcpu_create(&options);
+	load_l2();
+	backend->start(this_cpu()->vcpu, &plan);
+	report_start(&options);
+	others_may_run = true;
+	vcpu_loop();
+}

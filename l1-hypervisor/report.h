@@ -1,0 +1,16 @@
+/*
+ * What L1 tells of itself: at the start which machine and ways it has, at the end its exit tables
+ * and counters of all CPUs.
+ */
+#ifndef L1_REPORT_H
+#define L1_REPORT_H
+
+#include "l1-hypervisor/options.h"
+
+void report_start(const struct options *options);
+/* The ways that are now set, as a `strategy` line. */
+void report_ways(const struct ways *ways);
+/* The exit tables and counters of every CPU: once, whoever asks first. */
+void report_write(void);
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * ept12 and L1's view of L2's memory; see stage2.h.
+ */
+#include "l1-hypervisor/stage2.h"
+
+#include "l1-hypervisor/leaf/string.h"
+#include "l1-hypervisor/memory.h"
+#include "l1-hypervisor/panic.h"
+
+#define POOL_PAGES 128
+#define GIB        (1ULL << 30)
+
+static struct {
+	struct nept_table table;
+	struct nept_pool pool;
+	const struct memory_map *map;
+	u8 *absent; /* the page that all of L1's range shows */
+	u32 max_shift;
+	u32 physical_bits;
+	u32 lock;
+	pa2_t lent;
+	bool is_lent;
+} stage2;
+
+static void lock(void)
+{
+	while (__atomic_exchange_n(&stage2.lock, 1, __ATOMIC_ACQUIRE))
+		__asm__ volatile("pause");
+}
+
+static void unlock(void)
+{
+	__atomic_store_n(&stage2.lock, 0, __ATOMIC_RELEASE);
+}
+
+static void map(u64 from, u64 to, enum memory_type type)
+{
+	struct nept_range range = { PA2(from), PA1(from), to - from, NEPT_RWX, type };
+
+	if (from < to && !nept_map(&stage2.table, &range, stage2.max_shift))
+		panic("no memory left for L2's page tables");
+}
+
+static void map_absent(u64 from, u64 to, u32 rights)
+{
+	struct nept_range range = { PA2(from), physical_of(stage2.absent), to - from, rights,
+				    MEMTYPE_WB };
+
+	if (!nept_map_scratch(&stage2.table, &range))
+		panic("no memory left for L2's page tables");
+}
+
+void stage2_init(const struct nept_format *format, const struct memory_map *memory, u32 max_shift,
+		 u32 physical_bits)
+{
+	struct memory_range own = memory_taken();
+	void *pages = memory_pages(POOL_PAGES);
+	u64 at = 0;
+
+	stage2.map = memory;
+	stage2.max_shift = max_shift;
+	stage2.physical_bits = physical_bits;
+	stage2.absent = memory_pages(1);
+	memset(stage2.absent, 0xff, PAGE_SIZE);
+	nept_pool_init(&stage2.pool, pages, physical_of(pages), POOL_PAGES);
+	assert(nept_table_init(&stage2.table, format, &stage2.pool));
+	for (u32 i = 0; i < memory->count; i++) {
+		const struct memory_region *r = &memory->region[i];
+		u64 start = ALIGN_UP(r->range.start, PAGE_SIZE);
+		u64 end = ALIGN_DOWN(r->range.end, PAGE_SIZE);
+
+		if (r->type != MEMORY_RAM || end <= start)
+			continue;
+		map(at, start, MEMTYPE_UC);
+		map(start, end, MEMTYPE_WB);
+		at = end;
+	}
+	map(at, 4 * GIB, MEMTYPE_UC);
+	map_absent(own.start, own.end, NEPT_R | NEPT_X);
+}
+
+struct nept_table *stage2_table(void)
+{
+	return &stage2.table;
+}
+
+u64 stage2_root_pointer(void)
+{
+	return stage2.table.format->root_pointer(nept_table_root(&stage2.table), false);
+}
+
+pa1_t stage2_absent_page(void)
+{
+	return physical_of(stage2.absent);
+}
+
+enum stage2_answer stage2_miss(pa2_t at, u32 rights)
+{
+	struct memory_range own = memory_taken();
+	enum stage2_answer answer = STAGE2_MAPPED;
+
+	if (at.v >> stage2.physical_bits)
+		return STAGE2_BEYOND;
+	lock();
+	if (at.v >= own.start && at.v < own.end) {
+		u64 page = ALIGN_DOWN(at.v, PAGE_SIZE);
+
+		assert(rights & NEPT_W);
+		if (stage2.is_lent)
+			map_absent(stage2.lent.v, stage2.lent.v + PAGE_SIZE, NEPT_R | NEPT_X);
+		map_absent(page, page + PAGE_SIZE, NEPT_RWX);
+		stage2.lent = PA2(page);
+		stage2.is_lent = true;
+		answer = STAGE2_LENT;
+	} else {
+		u64 from = ALIGN_DOWN(at.v, GIB);
+
+		map(from, from + GIB, MEMTYPE_UC);
+	}
+	unlock();
+	return answer;
+}
+
+void stage2_take_back(void)
+{
+	lock();
+	if (stage2.is_lent) {
+		map_absent(stage2.lent.v, stage2.lent.v + PAGE_SIZE, NEPT_R | NEPT_X);
+		stage2.is_lent = false;
+	}
+	memset(stage2.absent, 0xff, PAGE_SIZE);
+	unlock();
+}
+
+bool guest_memory_is_ram(pa2_t at, u64 length)
+{
+	return at.v + length >= at.v &&
+	       memory_map_is_ram(stage2.map, (struct memory_range){ at.v, at.v + length });
+}
+
+bool guest_read(pa2_t at, void *to, u64 length)
+{
+	if (!guest_memory_is_ram(at, length))
+		return false;
+	memcpy(to, physical(at.v), length);
+	return true;
+}
+
+bool guest_write(pa2_t at, const void *from, u64 length)
+{
+	if (!guest_memory_is_ram(at, length))
+		return false;
+	memcpy(physical(at.v), from, length);
+	return true;
+}
+
+static u64 *entry_pointer(void *ctx, pa2_t at)
+{
+	(void)ctx;
+	return guest_memory_is_ram(at, sizeof(u64)) ? physical(at.v) : NULL;
+}
+
+const struct nept_memory guest_memory = { .entry = entry_pointer };

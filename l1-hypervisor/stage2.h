@@ -1,0 +1,45 @@
+/*
+ * ept12: L2's memory is the machine's, at the same addresses, except L1's own range, where L2 finds
+ * absent memory: reads give ones, and what is written there is forgotten.
+ * DEVIATION: a store to absent memory can be read back until the next exit of that CPU.
+ */
+#ifndef L1_STAGE2_H
+#define L1_STAGE2_H
+
+#include "l1-hypervisor/memory_map.h"
+#include "nested-ept/nept.h"
+
+struct vcpu;
+
+/* Builds ept12 once, for all CPUs: RAM write-back, everything else uncacheable, up to `top` or
+ * 4 GiB; higher addresses are added when they are first touched. */
+void stage2_init(const struct nept_format *format, const struct memory_map *map, u32 max_shift,
+		 u32 physical_bits);
+
+/* The table, for entries and for nept_lookup12. */
+struct nept_table *stage2_table(void);
+u64 stage2_root_pointer(void);
+
+/* The page that stands for memory that is not there. */
+pa1_t stage2_absent_page(void);
+
+enum stage2_answer {
+	STAGE2_MAPPED, /* run on */
+	STAGE2_LENT,   /* run on; stage2_take_back() before anything else, at the next exit */
+	STAGE2_BEYOND, /* no such physical address on this machine */
+};
+
+/* L2 missed at `at` with an access that needs `rights`. */
+enum stage2_answer stage2_miss(pa2_t at, u32 rights);
+/* Takes back the page of absent memory that was lent writable. The caller flushes. */
+void stage2_take_back(void);
+
+/* L2's memory, for L1: true when `length` bytes at `at` are RAM of L2's. Copies nothing of L1. */
+bool guest_memory_is_ram(pa2_t at, u64 length);
+/* Copy out of and into L2's memory; false, with nothing copied, unless all of it is L2's RAM. */
+bool guest_read(pa2_t at, void *to, u64 length);
+bool guest_write(pa2_t at, const void *from, u64 length);
+/* The memory as nested-ept wants it. */
+extern const struct nept_memory guest_memory;
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * The exit table of one virtual CPU: keyed by level (2 or 3), exit reason and who handled it (L1,
+ * or L2 by reflection), with how often and, in STATS_FULL, the ticks that L1 spent. Ticks are those
+ * of the TSC: instructions on an emulator that counts them, cycles elsewhere.
+ */
+#ifndef L1_STATS_H
+#define L1_STATS_H
+
+#include "l1-hypervisor/leaf/types.h"
+
+#define STATS_REASONS 80 /* more than either vendor has; a higher number counts as the last */
+#define STATS_BUCKETS 32 /* log2 histogram: bucket n counts 2^n <= ticks < 2^(n+1) */
+
+enum stats_by { BY_L1, BY_L2, BY_COUNT };
+
+struct stats_row {
+	u64 count;
+	u64 sum;
+	u64 min;
+	u64 max;
+	u32 histogram[STATS_BUCKETS];
+};
+
+struct stats {
+	struct stats_row row[2][BY_COUNT][STATS_REASONS];
+};
+
+static inline struct stats_row *stats_row(struct stats *stats, u32 level, u32 reason,
+					  enum stats_by by)
+{
+	if (unlikely(reason >= STATS_REASONS))
+		reason = STATS_REASONS - 1;
+	return &stats->row[level - 2][by][reason];
+}
+
+/* Adds `ticks` to a row that was counted already. */
+void stats_ticks(struct stats_row *row, u64 ticks);
+void stats_reset(struct stats *stats);
+/* Writes all rows that are not zero to the log as `exits` lines. */
+void stats_log(const struct stats *stats, u32 cpu, const char *(*reason_name)(u32 reason));
+
+#endif

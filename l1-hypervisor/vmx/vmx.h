@@ -1,0 +1,77 @@
+/*
+ * The VMX backend's own parts: the CPU (VMXON, capabilities), vmcs12, and the exits of L2 that L1
+ * serves. The nesting is in shadow-vmcs/.
+ */
+#ifndef L1_VMX_H
+#define L1_VMX_H
+
+#include "l1-hypervisor/vcpu.h"
+#include "shadow-vmcs/vmx_nested.h"
+
+struct vmx_vcpu {
+	struct vcpu *vcpu;
+	struct vmx_nested nested;
+	struct vmx_core core;
+	struct ways ways;
+	bool nested_on;
+};
+
+static inline struct vmx_vcpu *vmx_of(struct vcpu *vcpu)
+{
+	return vcpu->backend_state;
+}
+
+/* --- vmx_cpu.c --- */
+
+/* The platform's capability MSRs, read once. */
+const struct vmx_caps *vmx_platform(void);
+/* Whether VMX can be used here with what L2 needs: EPT and unrestricted guest. */
+bool vmx_probe(const struct options *options, struct refusal *why);
+/* Whether the platform can do these ways. */
+bool vmx_ways_possible(const struct ways *ways, struct refusal *why);
+/* VMXON on this CPU. */
+void vmx_cpu_enable(void);
+/* A cleared VMCS region with the platform's revision. `shadow` sets the shadow-VMCS indicator. */
+struct hw_vmcs vmx_region_new(bool shadow);
+/* Controls: what is wanted and allowed, and what the platform demands. */
+u32 vmx_controls(u32 msr, u32 wanted);
+
+/* --- vmx_vmcs12.c --- */
+
+/* Fills the controls and host state of the loaded VMCS, and n->v12. */
+void vmx_vmcs12_init(struct vmx_vcpu *v);
+/* What of vmcs12 follows from v->ways. vmcs12 is loaded. */
+void vmx_vmcs12_ways(struct vmx_vcpu *v);
+/* The host state, which vmcs12 and every vmcs13 share. */
+void vmx_write_host_state(struct vcpu *vcpu);
+void vmx_start(struct vcpu *vcpu, const struct load_plan *plan);
+void vmx_wait_for_sipi(struct vcpu *vcpu);
+
+/* --- vmx_handle.c, vmx_cr.c, vmx_msr.c: exits of L2 by the handler column of vmx_exits.def --- */
+
+typedef enum outcome vmx_handler(struct vcpu *vcpu);
+vmx_handler vmx_handle_none, vmx_handle_cpuid, vmx_handle_xsetbv, vmx_handle_invd, vmx_handle_init,
+	vmx_handle_sipi, vmx_handle_triple_fault, vmx_handle_io, vmx_handle_ept_violation,
+	vmx_handle_ept_misconfig, vmx_handle_entry_failure, vmx_handle_vmx, vmx_handle_exception,
+	vmx_handle_cr, vmx_handle_rdmsr, vmx_handle_wrmsr;
+
+/* Exits of L3 that L2 does not want: L1 serves them for L3. */
+enum outcome vmx_handle_for_l3(struct vcpu *vcpu);
+
+/* Makes `fault` the outcome. */
+enum outcome vmx_fault(struct vcpu *vcpu, u8 vector, bool has_error_code, u32 error_code);
+
+/* --- vmx_vcpu.c --- */
+
+void vmx_vcpu_init(struct vcpu *vcpu, const struct options *options);
+bool vmx_set_ways(struct vcpu *vcpu, const struct ways *ways, struct refusal *why);
+void vmx_drop_stage2(struct vcpu *vcpu);
+
+/* --- vmx_finish.c --- */
+
+void vmx_finish(struct vcpu *vcpu, enum outcome outcome);
+void vmx_prepare(struct vcpu *vcpu);
+/* An event whose delivery the exit interrupted is delivered again at the next entry. */
+void vmx_redeliver(void);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * What an outcome does to the guest whose VMCS is current: the only place that advances RIP, raises
+ * exceptions and sets the flags of the VMX instructions. And what waits for the next entry.
+ */
+#include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/leaf/insn.h"
+#include "l1-hypervisor/leaf/x86.h"
+#include "l1-hypervisor/stage2.h"
+#include "l1-hypervisor/vmx/vmx.h"
+#include "shadow-vmcs/vmcs_hw.h"
+
+#define BLOCKING_BY_INSN (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
+
+/* RIP after an instruction: outside of 64-bit code it has 32 bits. */
+static u64 next_rip(u64 rip, u32 length)
+{
+	u64 next = rip + length;
+
+	if (unlikely((rip ^ next) >> 32) && !(vmcs_read(GUEST_CS_AR) & AR_L))
+		next &= 0xffffffff;
+	return next;
+}
+
+/* An emulated instruction ends as every instruction does: SDM 3B "Single-Stepping Exceptions" and
+ * SDM 3A "Masking Exceptions and Interrupts When Switching Stacks". */
+static void advance(u64 rflags)
+{
+	u32 blocking = vmcs_read(GUEST_INTERRUPTIBILITY);
+
+	vmcs_write(GUEST_RIP, next_rip(vmcs_read(GUEST_RIP), vmcs_read(EXIT_INSN_LENGTH)));
+	if (unlikely(blocking & BLOCKING_BY_INSN))
+		vmcs_write(GUEST_INTERRUPTIBILITY, blocking & ~BLOCKING_BY_INSN);
+	if (unlikely(rflags & RFLAGS_TF))
+		vmcs_write(GUEST_PENDING_DEBUG, vmcs_read(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+}
+
+static void advance_with_flags(u64 set)
+{
+	u64 rflags = (vmcs_read(GUEST_RFLAGS) & ~RFLAGS_ARITHMETIC) | set;
+
+	vmcs_write(GUEST_RFLAGS, rflags);
+	advance(rflags);
+}
+
+static void raise(const struct fault *fault)
+{
+	u32 info = INTR_INFO_VALID | INTR_TYPE_HARDWARE_EXCEPTION | fault->vector;
+
+	if (fault->has_error_code && (vmcs_read(GUEST_CR0) & CR0_PE)) {
+		info |= INTR_INFO_ERROR_CODE;
+		vmcs_write(ENTRY_ERROR_CODE, fault->error_code);
+	}
+	if (fault->vector == EXC_PF)
+		write_cr2(fault->address);
+	/* SDM 3B "Debug Exceptions": a fault's saved RFLAGS has RF set, as hardware would. */
+	vmcs_write(GUEST_RFLAGS, vmcs_read(GUEST_RFLAGS) | RFLAGS_RF);
+	vmcs_write(ENTRY_INTR_INFO, info);
+}
+
+/* SDM 3C "Conventions" of the VMX instructions: VMsucceed, VMfailInvalid, VMfailValid. */
+void vmx_finish(struct vcpu *vcpu, enum outcome outcome)
+{
+	switch (outcome) {
+	case OUTCOME_RESUME:
+	case OUTCOME_REFLECT:
+		break;
+	case OUTCOME_ADVANCE:
+		advance(vmcs_read(GUEST_RFLAGS));
+		break;
+	case OUTCOME_EXCEPTION:
+		raise(&vcpu->fault);
+		break;
+	case OUTCOME_VMSUCCEED:
+		advance_with_flags(0);
+		break;
+	case OUTCOME_VMFAIL_INVALID:
+		advance_with_flags(RFLAGS_CF);
+		break;
+	case OUTCOME_VMFAIL_VALID:
+		advance_with_flags(RFLAGS_ZF);
+		break;
+	}
+}
+
+void vmx_redeliver(void)
+{
+	u32 info = vmcs_read(IDT_VECTORING_INFO);
+
+	if (likely(!(info & INTR_INFO_VALID)))
+		return;
+	if (info & INTR_INFO_ERROR_CODE)
+		vmcs_write(ENTRY_ERROR_CODE, vmcs_read(IDT_VECTORING_ERROR_CODE));
+	vmcs_write(ENTRY_INSN_LENGTH, vmcs_read(EXIT_INSN_LENGTH));
+	vmcs_write(ENTRY_INTR_INFO, info & ~INTR_INFO_NMI_UNBLOCK);
+	if ((info & INTR_INFO_TYPE) == INTR_TYPE_NMI)
+		vmcs_write(GUEST_INTERRUPTIBILITY,
+			   vmcs_read(GUEST_INTERRUPTIBILITY) & ~INTERRUPTIBILITY_NMI);
+}
+
+/* An NMI that reached L1 while it served an exit is the guest's. While NMIs are blocked there, or
+ * another event is about to be injected, it waits for a later exit. */
+static void deliver_nmi(struct vcpu *vcpu)
+{
+	if (vcpu->level == 3 && (vmcs_read(PIN_CONTROLS) & PIN_NMI)) {
+		vmx_reflect_nmi(&vmx_of(vcpu)->nested);
+	} else if ((vmcs_read(GUEST_INTERRUPTIBILITY) &
+		    (INTERRUPTIBILITY_NMI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_STI)) ||
+		   (vmcs_read(ENTRY_INTR_INFO) & INTR_INFO_VALID)) {
+		return;
+	} else {
+		vmcs_write(ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_NMI | EXC_NMI);
+	}
+	this_cpu()->nmi_pending = false;
+}
+
+void vmx_prepare(struct vcpu *vcpu)
+{
+	if (this_cpu()->nmi_pending)
+		deliver_nmi(vcpu);
+	if (!(vcpu->pending & PENDING_ABSENT_PAGE))
+		return;
+	if (vcpu->pending & PENDING_ABSENT_PAGE_NEW) {
+		vcpu->pending &= ~PENDING_ABSENT_PAGE_NEW;
+		return;
+	}
+	vcpu->pending &= ~PENDING_ABSENT_PAGE;
+	stage2_take_back();
+	invept_raw(INVEPT_GLOBAL, 0);
+}

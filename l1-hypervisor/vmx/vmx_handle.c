@@ -1,0 +1,181 @@
+/*
+ * Exits of L2 that L1 serves, by the handler column of vmx_exits.def: everything that VMX takes
+ * away from a guest that otherwise owns the machine.
+ */
+#include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/cpuid.h"
+#include "l1-hypervisor/hypercall.h"
+#include "l1-hypervisor/leaf/insn.h"
+#include "l1-hypervisor/leaf/nestbed_abi.h"
+#include "l1-hypervisor/leaf/x86.h"
+#include "l1-hypervisor/log.h"
+#include "l1-hypervisor/panic.h"
+#include "l1-hypervisor/ports.h"
+#include "l1-hypervisor/report.h"
+#include "l1-hypervisor/stage2.h"
+#include "l1-hypervisor/vmx/vmx.h"
+#include "nested-ept/ept.h"
+#include "shadow-vmcs/vmcs_hw.h"
+#include "shadow-vmcs/vmx_exits.h"
+
+enum outcome vmx_fault(struct vcpu *vcpu, u8 vector, bool has_error_code, u32 error_code)
+{
+	vcpu->fault = (struct fault){ .vector = vector,
+				      .has_error_code = has_error_code,
+				      .error_code = error_code };
+	return OUTCOME_EXCEPTION;
+}
+
+enum outcome vmx_handle_none(struct vcpu *vcpu)
+{
+	panic("L2 made the exit %s, which L1 did not ask for", vmx_exit_name(vcpu->reason));
+}
+
+enum outcome vmx_handle_exception(struct vcpu *vcpu)
+{
+	if ((vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) != INTR_TYPE_NMI)
+		return vmx_handle_none(vcpu);
+	this_cpu()->nmi_pending = true;
+	return OUTCOME_RESUME;
+}
+
+enum outcome vmx_handle_entry_failure(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	panic("hardware refused to enter L2: exit reason 0x%x, qualification 0x%lx",
+	      vmcs_read(EXIT_REASON), vmcs_read(EXIT_QUALIFICATION));
+}
+
+enum outcome vmx_handle_cpuid(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *v = vmx_of(vcpu);
+	u64 *r = vcpu->regs.r;
+	u32 leaf = (u32)r[REG_RAX];
+	struct cpuid_regs out = cpuid(leaf, (u32)r[REG_RCX]);
+
+	if (cpuid_is_changed(leaf)) {
+		struct cpuid_view view = {
+			.cr4 = vmcs_read(GUEST_CR4),
+			.code64 = vmcs_read(GUEST_CS_AR) & AR_L,
+			.nested = v->nested_on,
+		};
+
+		cpuid_change(leaf, &view, &out);
+	}
+	r[REG_RAX] = out.eax;
+	r[REG_RBX] = out.ebx;
+	r[REG_RCX] = out.ecx;
+	r[REG_RDX] = out.edx;
+	return OUTCOME_ADVANCE;
+}
+
+/* XSETBV exits after its checks of CPL and CR4.OSXSAVE; the value is the processor's to check. */
+enum outcome vmx_handle_xsetbv(struct vcpu *vcpu)
+{
+	const u64 *r = vcpu->regs.r;
+
+	if (!xsetbv_safe((u32)r[REG_RCX], (r[REG_RDX] << 32) | (u32)r[REG_RAX]))
+		return vmx_fault(vcpu, EXC_GP, true, 0);
+	return OUTCOME_ADVANCE;
+}
+
+/* INVD would throw away L1's own modified lines; writing them back is a legal way to invalidate. */
+enum outcome vmx_handle_invd(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	__asm__ volatile("wbinvd" : : : "memory");
+	return OUTCOME_ADVANCE;
+}
+
+/* In VMX operation an INIT is held back until L2 leaves it (SDM 3C "Detecting and Enabling VMX"). */
+enum outcome vmx_handle_init(struct vcpu *vcpu)
+{
+	struct vmx_nested *n = &vmx_of(vcpu)->nested;
+
+	if (n->on)
+		n->init_pending = true;
+	else
+		vmx_wait_for_sipi(vcpu);
+	return OUTCOME_RESUME;
+}
+
+/* SDM 3A "MP Initialization Protocol": the vector is the page where real mode begins. */
+enum outcome vmx_handle_sipi(struct vcpu *vcpu)
+{
+	u64 vector = vmcs_read(EXIT_QUALIFICATION) & 0xff;
+
+	(void)vcpu;
+	vmcs_write(GUEST_CS_SELECTOR, vector << 8);
+	vmcs_write(GUEST_CS_BASE, vector << 12);
+	vmcs_write(GUEST_RIP, 0);
+	vmcs_write(GUEST_ACTIVITY, VMX_ACTIVE);
+	return OUTCOME_RESUME;
+}
+
+enum outcome vmx_handle_triple_fault(struct vcpu *vcpu)
+{
+	log_begin("error");
+	log_text("text", "L2 ended by a triple fault; the last exits below may show why");
+	log_number("cpu", vcpu->index);
+	log_number("rip", vmcs_read(GUEST_RIP));
+	log_end();
+	trace_log(vcpu->trace, vmx_backend.reason_name);
+	report_write();
+	end_platform(1);
+}
+
+/* Only writes to the exit ports come here, and reads of them, which change nothing. */
+enum outcome vmx_handle_io(struct vcpu *vcpu)
+{
+	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
+	u16 port = (u16)(qualification >> IO_PORT_SHIFT);
+	u32 size = (u32)(qualification & IO_SIZE) + 1;
+	u64 *rax = &vcpu->regs.r[REG_RAX];
+
+	if (qualification & (IO_STRING | IO_REP))
+		return OUTCOME_ADVANCE;
+	if (!(qualification & IO_IN))
+		report_write();
+	port_access(port, size, qualification & IO_IN, rax);
+	return OUTCOME_ADVANCE;
+}
+
+enum outcome vmx_handle_ept_violation(struct vcpu *vcpu)
+{
+	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
+	u64 at = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+
+	if (qualification & EPT_VIOLATION_NMI_UNBLOCKED)
+		vmcs_write(GUEST_INTERRUPTIBILITY,
+			   vmcs_read(GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
+	vmx_redeliver();
+	switch (stage2_miss(PA2(at), nept_format_ept.access(qualification))) {
+	case STAGE2_LENT:
+		vcpu->pending |= PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW;
+		break;
+	case STAGE2_MAPPED:
+		break;
+	case STAGE2_BEYOND:
+		panic("L2 reached physical address 0x%lx, which this CPU cannot have", at);
+	}
+	return OUTCOME_RESUME;
+}
+
+enum outcome vmx_handle_ept_misconfig(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	panic("ept12 is misconfigured at 0x%lx", vmcs_read(GUEST_PHYSICAL_ADDRESS));
+}
+
+enum outcome vmx_handle_vmx(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *v = vmx_of(vcpu);
+
+	if (vcpu->reason == VMX_EXIT_VMCALL && hypercall_is(vcpu)) {
+		if (vmcs_read(GUEST_SS_AR) & AR_DPL_MASK)
+			return vmx_fault(vcpu, EXC_GP, true, 0);
+		hypercall(vcpu);
+		return OUTCOME_ADVANCE;
+	}
+	return vmx_insn(&v->nested, vcpu->reason);
+}

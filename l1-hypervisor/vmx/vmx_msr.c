@@ -1,0 +1,55 @@
+/*
+ * L2's accesses to MSRs that exit: those that say what VMX can do, which L1 answers, and those that
+ * no bitmap covers, which are the machine's.
+ */
+#include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/leaf/x86.h"
+#include "l1-hypervisor/vmx/vmx.h"
+
+/* SDM 3D "VMX Capability Reporting Facility" (Appendix A): an MSR of a feature that is not there
+ * does not exist. */
+static bool read_capability(const struct vmx_vcpu *v, u32 msr, u64 *value)
+{
+	if (!v->nested_on || (msr == MSR_VMX_VMFUNC && !vmx_cap(&v->nested.offered, msr)))
+		return false;
+	if (msr == MSR_VMX_EPT_VPID_CAP && !vmx_cap(&v->nested.offered, msr))
+		return false;
+	*value = vmx_cap(&v->nested.offered, msr);
+	return true;
+}
+
+/* L2 finds VMX locked on by its firmware, or locked off. */
+static u64 feature_control(const struct vmx_vcpu *v)
+{
+	return FEATURE_CONTROL_LOCK | (v->nested_on ? FEATURE_CONTROL_VMX_OUTSIDE_SMX : 0);
+}
+
+enum outcome vmx_handle_rdmsr(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *v = vmx_of(vcpu);
+	u32 msr = (u32)vcpu->regs.r[REG_RCX];
+	bool known = true;
+	u64 value;
+
+	if (msr == MSR_FEATURE_CONTROL)
+		value = feature_control(v);
+	else if (msr >= MSR_VMX_BASIC && msr <= MSR_VMX_VMFUNC)
+		known = read_capability(v, msr, &value);
+	else
+		known = rdmsr_safe(msr, &value);
+	if (!known)
+		return vmx_fault(vcpu, EXC_GP, true, 0);
+	vcpu->regs.r[REG_RAX] = (u32)value;
+	vcpu->regs.r[REG_RDX] = value >> 32;
+	return OUTCOME_ADVANCE;
+}
+
+enum outcome vmx_handle_wrmsr(struct vcpu *vcpu)
+{
+	const u64 *r = vcpu->regs.r;
+	u32 msr = (u32)r[REG_RCX];
+
+	if (msr == MSR_FEATURE_CONTROL || !wrmsr_safe(msr, (r[REG_RDX] << 32) | (u32)r[REG_RAX]))
+		return vmx_fault(vcpu, EXC_GP, true, 0);
+	return OUTCOME_ADVANCE;
+}

@@ -1,0 +1,26 @@
+/*
+ * vmcs=trap: every VMREAD and VMWRITE of L2 exits, and L1 serves it from vmcs23 itself; so there is
+ * nothing to move. The baseline: needs no special hardware.
+ */
+#include "shadow-vmcs/vmcs_hw.h"
+#include "shadow-vmcs/vmx_access.h"
+
+static void attach(struct vmx_nested *n, struct vmx_slot *s)
+{
+	(void)n;
+	(void)s;
+	vmcs_write(PROC_CONTROLS2, vmcs_read(PROC_CONTROLS2) & ~PROC2_VMCS_SHADOWING);
+	vmcs_write(LINK_POINTER, ~0ULL);
+}
+
+static void nothing(struct vmx_nested *n, struct vmx_slot *s)
+{
+	(void)n;
+	(void)s;
+}
+
+const struct vmx_access vmx_access_trap = {
+	.attach = attach,
+	.collect = nothing,
+	.publish = nothing,
+};

@@ -1,0 +1,251 @@
+/*
+ * VMLAUNCH and VMRESUME of L2: check vmcs23, merge, and make L3 what the CPU runs next. The order
+ * is that of SDM 3C "VM Entries": controls and host state, guest state, MSR list.
+ */
+#include "l1-hypervisor/leaf/x86.h"
+#include "shadow-vmcs/vmcs_hw.h"
+#include "shadow-vmcs/vmx_access.h"
+#include "shadow-vmcs/vmx_exits.h"
+#include "shadow-vmcs/vmx_nested.h"
+
+#define VG_RUN (BIT(VG_IP) | BIT(VG_EVENT))
+
+/* Groups that only L2 changes; every rule on them can be checked without L3's state. */
+#define VG_L2_ONLY (~(u32)VG_IN_13)
+
+/* Fields of L3's state that rules about RIP, RFLAGS and events look at too. */
+static const u8 run_inputs[] = {
+	F_GUEST_CR0, F_GUEST_CS_AR, F_GUEST_SS_AR, F_ENTRY_CONTROLS, F_GUEST_RFLAGS,
+};
+
+/* Makes v23 true where the rules that are due will look. */
+static void collect_for_checks(struct vmx_nested *n, struct vmx_slot *s)
+{
+	u32 due = s->unchecked;
+
+	if (!due)
+		return;
+	if (due & ~(u32)VG_RUN) {
+		vmx_collect(n, s, VG_IN_13);
+		return;
+	}
+	vmx_collect(n, s, BIT(VG_IP));
+	for (u32 i = 0; i < ARRAY_SIZE(run_inputs); i++)
+		s->v23.f[run_inputs[i]] = vmx_peek23(n, s, run_inputs[i]);
+}
+
+/* What of L2's own state an entry of L3 may inherit; vmcs12 is loaded. */
+static void read_inherited(struct vmx_nested *n, struct vmx_slot *s)
+{
+	u32 entry = vmcs_get(&s->v23, ENTRY_CONTROLS);
+	u64 efer = vmcs_read(GUEST_EFER);
+	u64 dr7 = 0;
+	u64 debugctl = 0;
+
+	if (!(entry & ENTRY_LOAD_DEBUG)) {
+		dr7 = vmcs_read(GUEST_DR7);
+		debugctl = vmcs_read(GUEST_DEBUGCTL);
+	}
+	if (efer != vmcs_get(&n->v12, GUEST_EFER) || dr7 != vmcs_get(&n->v12, GUEST_DR7) ||
+	    debugctl != vmcs_get(&n->v12, GUEST_DEBUGCTL)) {
+		vmcs_set(&n->v12, GUEST_EFER, efer);
+		vmcs_set(&n->v12, GUEST_DR7, dr7);
+		vmcs_set(&n->v12, GUEST_DEBUGCTL, debugctl);
+		for (u32 i = 0; i < VMX_SLOTS; i++)
+			n->slot[i].stale |= BIT(VG_MSR);
+	}
+	/* The rules about the host state depend on the mode L2 is in. */
+	if (n->env.long_mode != !!(efer & EFER_LMA)) {
+		n->env.long_mode = !!(efer & EFER_LMA);
+		s->unchecked |= BIT(VG_HOST) | BIT(VG_SWITCH);
+	}
+}
+
+/* Whole words of the MSR bitmap whose MSRs guests access most. All others exit to L1 first, which
+ * asks L2's bitmap then; so a change of the bitmap needs no notice. */
+static void merge_msr_bitmap(struct vmx_nested *n, const struct vmx_slot *s)
+{
+	static const struct {
+		u16 word;
+		u64 msrs;
+	} hot[] = {
+		{ MSR_BITMAP_READ_LOW / 64 + 0x10 / 64, BIT(0x10) },
+		{ (MSR_BITMAP_READ_LOW + 0x174) / 64, BITS(0x36, 0x34) },
+		{ (MSR_BITMAP_READ_HIGH + 0x80) / 64, BITS(4, 0) },
+		{ (MSR_BITMAP_READ_HIGH + 0x100) / 64, BITS(2, 0) },
+	};
+	u64 at = vmcs_get(&s->v23, MSR_BITMAP);
+	const struct bitmap_page *page23 = NULL;
+
+	if ((vmcs_get(&s->v23, PROC_CONTROLS) & PROC_MSR_BITMAPS) &&
+	    n->core->is_ram(PA2(at), PAGE_SIZE))
+		page23 = n->core->pointer(PA2(at));
+	for (u32 i = 0; i < ARRAY_SIZE(hot); i++) {
+		u32 r = hot[i].word;
+		u32 w = r + MSR_BITMAP_WRITE_LOW / 64;
+		u64 read23 = page23 ? page23->word[r] : ~0ULL;
+		u64 write23 = page23 ? page23->word[w] : ~0ULL;
+
+		n->msr_bitmap13->word[r] = ~hot[i].msrs | read23;
+		n->msr_bitmap13->word[w] = ~hot[i].msrs | write23;
+	}
+}
+
+/* A page that L2 gives to hardware; what is not L2's memory becomes a page of nothing. */
+static u64 page_for_hardware(const struct vmx_nested *n, u64 at)
+{
+	return n->core->is_ram(PA2(at), PAGE_SIZE) ? at : n->core->absent.v;
+}
+
+static void fill_merge_in(const struct vmx_nested *n, const struct vmx_slot *s,
+			  struct vmx_merge_in *in)
+{
+	const struct vmcs_fields *v = &s->v23;
+
+	*in = (struct vmx_merge_in){
+		.v12 = &n->v12,
+		.v23 = v,
+		.eptp13 = s->eptp13,
+		.vpid13 = s->vpid13,
+		.msr_bitmap13 = n->msr_bitmap13_at.v,
+		.io_bitmap_a13 = n->io_bitmaps13_at.v,
+		.io_bitmap_b13 = n->io_bitmaps13_at.v + PAGE_SIZE,
+		.io_merged = s->io_merged,
+	};
+	if (s->stale & BIT(VG_APIC)) {
+		in->virtual_apic13 = page_for_hardware(n, vmcs_get(v, VIRTUAL_APIC_ADDR));
+		in->apic_access13 = page_for_hardware(n, vmcs_get(v, APIC_ACCESS_ADDR));
+	}
+}
+
+static void note_stage2(struct vmx_nested *n, struct vmx_slot *s)
+{
+	u16 vpid = s->vpid13;
+	u64 eptp;
+
+	vmx_choose_stage2(n, s);
+	eptp = s->ept13 ? nept_root_pointer(&s->ept13->nept) : n->core->eptp12;
+	if (eptp != s->eptp13 || vpid != s->vpid13)
+		s->stale |= BIT(VG_STAGE2);
+	s->eptp13 = eptp;
+}
+
+/* With PAE paging and without EPT of L2's the processor takes the PDPTEs from the VMCS, because
+ * vmcs13 uses EPT, where L2 means those in memory at CR3. */
+static void load_pdptes(struct vmx_nested *n, struct vmx_slot *s)
+{
+	struct vmcs_fields *v = &s->v23;
+	u64 entries[4];
+
+	if (s->ept13 || !(vmcs_get(v, GUEST_CR0) & CR0_PG) || !(vmcs_get(v, GUEST_CR4) & CR4_PAE) ||
+	    (vmcs_get(v, ENTRY_CONTROLS) & ENTRY_GUEST_64))
+		return;
+	if (!n->core->read(PA2(vmcs_get(v, GUEST_CR3) & 0xffffffe0), entries, sizeof(entries)))
+		return;
+	for (int i = 0; i < 4; i++)
+		v->f[F_GUEST_PDPTE0 + i] = entries[i];
+	s->stale |= BIT(VG_PDPTE);
+}
+
+static void merge_and_publish(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
+{
+	struct vmx_merge_in in;
+
+	fill_merge_in(n, s, &in);
+	vmx_merge(&in, groups, &n->v13);
+	vmx_load(n, &s->vmcs13);
+	vmx_publish13(&n->v13, groups);
+	if (groups & BIT(VG_SWITCH))
+		vmcs_write(HOST_PAT, vmcs_get(&n->v13, HOST_PAT));
+}
+
+/* The number of the entry of L2's MSR list that could not be loaded, or 0. */
+static u32 load_msrs(struct vmx_nested *n, struct vmx_slot *s)
+{
+	u32 count = vmcs_get(&s->v23, ENTRY_MSR_LOAD_COUNT);
+	struct vmx_merge_in in;
+	u32 failed;
+
+	if (likely(!count))
+		return 0;
+	vmx_collect(n, s, BIT(VG_MSR));
+	fill_merge_in(n, s, &in);
+	vmx_merge(&in, BIT(VG_MSR), &n->v13);
+	failed = vmx_msr_load_list(n, PA2(vmcs_get(&s->v23, ENTRY_MSR_LOAD_ADDR)), count, &n->v13);
+	vmx_load(n, &s->vmcs13);
+	vmx_publish13(&n->v13, BIT(VG_MSR));
+	return failed;
+}
+
+static bool check_vmfail(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
+{
+	struct vmx_verdict verdict;
+	enum vmxerr error = VMXERR_ENTRY_CONTROLS;
+
+	if (vmx_check_controls(&s->v23, &n->offered, &n->env, groups, &verdict)) {
+		error = VMXERR_ENTRY_HOST_STATE;
+		if (vmx_check_host(&s->v23, &n->offered, &n->env, groups, &verdict))
+			return true;
+	}
+	s->v23.f[F_INSTRUCTION_ERROR] = error;
+	vmx_load(n, &n->vmcs12);
+	return false;
+}
+
+/* What changed since vmcs13 was merged last, besides what L2 wrote. */
+static u32 stale_groups(struct vmx_nested *n, struct vmx_slot *s)
+{
+	if (s->io_merged) {
+		s->io_merged = false;
+		s->stale |= BIT(VG_CTRL);
+	}
+	note_stage2(n, s);
+	if (s->stale & (BIT(VG_CR) | BIT(VG_STAGE2) | BIT(VG_PDPTE)))
+		load_pdptes(n, s);
+	/* Controls decide about these too. */
+	if (s->stale & BIT(VG_CTRL))
+		s->stale |= BIT(VG_TSC) | BIT(VG_APIC);
+	if (s->stale & (BIT(VG_SWITCH) | BIT(VG_CR)))
+		s->stale |= BIT(VG_MSR);
+	if (n->ways.full)
+		s->stale = VG_ALL;
+	/* A group that is merged must be true in v23 first. */
+	vmx_collect(n, s, s->stale);
+	return s->stale;
+}
+
+enum outcome vmx_enter_l3(struct vmx_nested *n, bool launch)
+{
+	struct vmx_slot *s = n->current;
+	struct vmx_verdict verdict;
+	u32 failed_msr;
+
+	read_inherited(n, s);
+	n->ways.access->collect(n, s);
+	if (n->ways.full)
+		s->unchecked = VG_ALL;
+	collect_for_checks(n, s);
+	n->env.current_vmcs = s->at;
+	if (!check_vmfail(n, s, s->unchecked))
+		return OUTCOME_VMFAIL_VALID;
+	if (!vmx_check_guest(&s->v23, &n->offered, &n->env, s->unchecked, &verdict)) {
+		vmx_reflect_entry_failure(n, VMX_EXIT_ENTRY_GUEST_STATE, verdict.qualification);
+		return OUTCOME_REFLECT;
+	}
+	s->unchecked = 0;
+	merge_and_publish(n, s, stale_groups(n, s));
+	s->stale = 0;
+	failed_msr = load_msrs(n, s);
+	if (failed_msr) {
+		s->stale = BIT(VG_MSR);
+		vmx_reflect_entry_failure(n, VMX_EXIT_ENTRY_MSR_LOAD, failed_msr);
+		return OUTCOME_REFLECT;
+	}
+	s->in_13 = VG_IN_13;
+	s->launched |= launch;
+	merge_msr_bitmap(n, s);
+	vmx_flush_for_switch(n, s);
+	vmx_flush_ept13(n, s);
+	*n->level = 3;
+	return OUTCOME_RESUME;
+}

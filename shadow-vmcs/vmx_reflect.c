@@ -1,0 +1,272 @@
+/*
+ * VM exits of L3 that L2 asked for: what L2 finds in vmcs23, and the state in which its exit
+ * handler runs. SDM 3C chapter "VM Exits": information, guest state, MSRs saved, host state, MSRs
+ * loaded.
+ */
+#include "l1-hypervisor/leaf/x86.h"
+#include "shadow-vmcs/vmcs_hw.h"
+#include "shadow-vmcs/vmx_access.h"
+#include "shadow-vmcs/vmx_exits.h"
+#include "shadow-vmcs/vmx_nested.h"
+
+/* Access rights that an exit loads (SDM 3C "Loading Host Segment and Descriptor-Table Registers"
+ * (28.5.2)). */
+#define HOST_CODE_AR(l) (0x9bU | (u32)AR_G | ((l) ? (u32)AR_L : (u32)AR_DB))
+#define HOST_DATA_AR    (0x93U | (u32)AR_G | (u32)AR_DB)
+#define HOST_TR_AR      0x8bU
+#define HOST_TR_LIMIT   0x67U
+
+/* Control-register bits that an exit does not change, or forces (28.5.1). */
+#define CR0_KEPT (CR0_CD | CR0_NW | CR0_ET)
+
+static void load_host_segments(const struct vmcs_fields *v, bool host64)
+{
+	vmcs_write(GUEST_CS_SELECTOR, vmcs_get(v, HOST_CS_SELECTOR));
+	vmcs_write(GUEST_CS_BASE, 0);
+	vmcs_write(GUEST_CS_LIMIT, 0xffffffff);
+	vmcs_write(GUEST_CS_AR, HOST_CODE_AR(host64));
+#define HOST_SEGMENT(NAME, host_base)                                                              \
+	vmcs_write(GUEST_##NAME##_SELECTOR, vmcs_get(v, HOST_##NAME##_SELECTOR));                  \
+	vmcs_write(GUEST_##NAME##_BASE, host_base);                                                \
+	vmcs_write(GUEST_##NAME##_LIMIT, 0xffffffff);                                              \
+	vmcs_write(GUEST_##NAME##_AR,                                                              \
+		   HOST_DATA_AR | (vmcs_get(v, HOST_##NAME##_SELECTOR) ? 0 : (u32)AR_UNUSABLE));
+	HOST_SEGMENT(SS, 0)
+	HOST_SEGMENT(DS, 0)
+	HOST_SEGMENT(ES, 0)
+	HOST_SEGMENT(FS, vmcs_get(v, HOST_FS_BASE))
+	HOST_SEGMENT(GS, vmcs_get(v, HOST_GS_BASE))
+#undef HOST_SEGMENT
+	/* In 64-bit mode a null SS is usable for CPL 0. */
+	if (host64 && !vmcs_get(v, HOST_SS_SELECTOR))
+		vmcs_write(GUEST_SS_AR, HOST_DATA_AR);
+	vmcs_write(GUEST_TR_SELECTOR, vmcs_get(v, HOST_TR_SELECTOR));
+	vmcs_write(GUEST_TR_BASE, vmcs_get(v, HOST_TR_BASE));
+	vmcs_write(GUEST_TR_LIMIT, HOST_TR_LIMIT);
+	vmcs_write(GUEST_TR_AR, HOST_TR_AR);
+	vmcs_write(GUEST_LDTR_SELECTOR, 0);
+	vmcs_write(GUEST_LDTR_AR, AR_UNUSABLE);
+	vmcs_write(GUEST_GDTR_BASE, vmcs_get(v, HOST_GDTR_BASE));
+	vmcs_write(GUEST_GDTR_LIMIT, 0xffff);
+	vmcs_write(GUEST_IDTR_BASE, vmcs_get(v, HOST_IDTR_BASE));
+	vmcs_write(GUEST_IDTR_LIMIT, 0xffff);
+}
+
+/* CR0 and CR4 of L2: L1's own bits are forced in hardware, and L2 sees its own in the shadow. */
+static void load_host_control_registers(const struct vmcs_fields *v, bool host64)
+{
+	u64 cr0 = (vmcs_get(v, HOST_CR0) & ~CR0_KEPT) | (vmcs_read(GUEST_CR0) & CR0_KEPT);
+	u64 cr4 = vmcs_get(v, HOST_CR4);
+
+	cr4 = host64 ? cr4 | CR4_PAE : cr4 & ~CR4_PCIDE;
+	vmcs_write(GUEST_CR0, cr0);
+	vmcs_write(CR0_SHADOW, cr0);
+	vmcs_write(GUEST_CR3, vmcs_get(v, HOST_CR3));
+	vmcs_write(GUEST_CR4, cr4);
+	vmcs_write(CR4_SHADOW, cr4);
+}
+
+static void load_host_msrs(struct vmx_nested *n, const struct vmcs_fields *v, u64 efer3)
+{
+	u32 controls = vmcs_get(v, EXIT_CONTROLS);
+	bool host64 = controls & EXIT_HOST_64;
+	u64 efer = controls & EXIT_LOAD_EFER ? vmcs_get(v, HOST_EFER) : efer3;
+
+	if (!(controls & EXIT_LOAD_EFER))
+		efer = host64 ? efer | EFER_LMA | EFER_LME : efer & ~(EFER_LMA | EFER_LME);
+	vmcs_write(GUEST_EFER, efer);
+	vmcs_write(ENTRY_CONTROLS, (vmcs_get(&n->v12, ENTRY_CONTROLS) & ~ENTRY_GUEST_64) |
+					   (host64 ? ENTRY_GUEST_64 : 0));
+	vmcs_write(GUEST_SYSENTER_CS, vmcs_get(v, HOST_SYSENTER_CS));
+	vmcs_write(GUEST_SYSENTER_ESP, vmcs_get(v, HOST_SYSENTER_ESP));
+	vmcs_write(GUEST_SYSENTER_EIP, vmcs_get(v, HOST_SYSENTER_EIP));
+	vmcs_write(GUEST_DEBUGCTL, 0);
+	vmcs_write(GUEST_DR7, 0x400);
+}
+
+/* SDM 3C "Checking and Loading Host Page-Directory-Pointer-Table Entries" (28.5.4). */
+static void load_host_pdptes(struct vmx_nested *n, const struct vmcs_fields *v)
+{
+	u64 entries[4];
+
+	if ((vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64) || !(vmcs_get(v, HOST_CR4) & CR4_PAE))
+		return;
+	if (!n->core->read(PA2(vmcs_get(v, HOST_CR3) & 0xffffffe0), entries, sizeof(entries)))
+		n->core->abort("L2 ended by a VMX abort: the PDPTEs of its host state are not in "
+			       "memory");
+	vmcs_write(GUEST_PDPTE0, entries[0]);
+	vmcs_write(GUEST_PDPTE1, entries[1]);
+	vmcs_write(GUEST_PDPTE2, entries[2]);
+	vmcs_write(GUEST_PDPTE3, entries[3]);
+}
+
+/* SDM 3C "Loading Host State" (28.5). vmcs12 is loaded. */
+static void load_host_state(struct vmx_nested *n, const struct vmcs_fields *v, u64 efer3,
+			    u32 interruptibility)
+{
+	bool host64 = vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64;
+
+	load_host_control_registers(v, host64);
+	load_host_msrs(n, v, efer3);
+	load_host_segments(v, host64);
+	load_host_pdptes(n, v);
+	vmcs_write(GUEST_RIP, vmcs_get(v, HOST_RIP));
+	vmcs_write(GUEST_RSP, vmcs_get(v, HOST_RSP));
+	vmcs_write(GUEST_RFLAGS, RFLAGS_FIXED);
+	vmcs_write(GUEST_INTERRUPTIBILITY, interruptibility);
+	vmcs_write(GUEST_ACTIVITY, VMX_ACTIVE);
+	vmcs_write(GUEST_PENDING_DEBUG, 0);
+}
+
+/* SDM 3C "Updating Non-Register State" (28.5.5): an NMI's exit blocks further NMIs; another exit
+ * leaves them as they were, unless L3's blocking was only virtual. */
+static u32 interruptibility_after(const struct vmcs_fields *v, bool nmi, u32 interruptibility3)
+{
+	if (nmi)
+		return INTERRUPTIBILITY_NMI;
+	if (vmcs_get(v, PIN_CONTROLS) & PIN_VIRTUAL_NMI)
+		return 0;
+	return interruptibility3 & INTERRUPTIBILITY_NMI;
+}
+
+static void store_msrs(struct vmx_nested *n, struct vmx_slot *s)
+{
+	u32 count = vmcs_get(&s->v23, EXIT_MSR_STORE_COUNT);
+	struct vmcs_fields state;
+
+	if (likely(!count))
+		return;
+	vmx_collect(n, s, BIT(VG_MSR));
+	state = s->v23;
+	vmcs_set(&state, GUEST_EFER, vmcs_read(GUEST_EFER));
+	vmcs_set(&state, GUEST_DEBUGCTL, vmcs_read(GUEST_DEBUGCTL));
+	if (!vmx_msr_store_list(n, PA2(vmcs_get(&s->v23, EXIT_MSR_STORE_ADDR)), count, &state))
+		n->core->abort("L2 ended by a VMX abort: an MSR of its exit MSR-store list cannot "
+			       "be stored");
+}
+
+static void load_msrs(struct vmx_nested *n, const struct vmcs_fields *v)
+{
+	static const u8 rows[] = { F_GUEST_EFER, F_GUEST_SYSENTER_CS, F_GUEST_SYSENTER_ESP,
+				   F_GUEST_SYSENTER_EIP, F_GUEST_DEBUGCTL };
+	u32 count = vmcs_get(v, EXIT_MSR_LOAD_COUNT);
+	struct vmcs_fields state;
+
+	if (likely(!count))
+		return;
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
+		state.f[rows[i]] = vmread_raw(vmcs_table[rows[i]].encoding);
+	if (vmx_msr_load_list(n, PA2(vmcs_get(v, EXIT_MSR_LOAD_ADDR)), count, &state))
+		n->core->abort("L2 ended by a VMX abort: an MSR of its exit MSR-load list cannot "
+			       "be loaded");
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
+		vmwrite_raw(vmcs_table[rows[i]].encoding, state.f[rows[i]]);
+}
+
+/* From L3 to L2's exit handler, when v23 tells (or vmcs13 still holds) why. */
+static void leave_l3(struct vmx_nested *n, struct vmx_slot *s, u64 efer3, u32 interruptibility)
+{
+	n->ways.access->publish(n, s);
+	vmx_load(n, &n->vmcs12);
+	load_host_state(n, &s->v23, efer3, interruptibility);
+	load_msrs(n, &s->v23);
+	vmx_flush_for_switch(n, s);
+	*n->level = 2;
+}
+
+/* Which groups are worth reading at once: all, or those that an exit handler reads one by one. */
+static u32 eager_groups(const struct vmx_nested *n)
+{
+	if (n->ways.full)
+		return VG_IN_13;
+	return n->ways.access == &vmx_access_trap ? BIT(VG_IP) | BIT(VG_INFO) : 0;
+}
+
+static void reflect(struct vmx_nested *n, bool nmi)
+{
+	struct vmx_slot *s = n->current;
+	u64 efer3 = vmcs_read(GUEST_EFER);
+	u32 interruptibility =
+		interruptibility_after(&s->v23, nmi, vmcs_read(GUEST_INTERRUPTIBILITY));
+
+	s->v23.f[F_ENTRY_INTR_INFO] &= ~(u64)INTR_INFO_VALID;
+	vmx_collect(n, s, eager_groups(n));
+	store_msrs(n, s);
+	leave_l3(n, s, efer3, interruptibility);
+}
+
+/* A failed entry leaves a VMCS as launched as it was; cleared, it can be launched again. */
+static void clear_after_failure(struct vmx_nested *n, struct vmx_slot *s)
+{
+	(void)vmclear_raw(s->vmcs13.region);
+	s->vmcs13.launched = 0;
+	n->loaded = NULL;
+}
+
+/* Hardware found in the merged state what L1's checks of vmcs23 did not. */
+static void reflect_refused(struct vmx_nested *n, u32 reason)
+{
+	struct vmx_slot *s = n->current;
+	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
+
+	s->in_13 = 0;
+	s->unchecked = VG_ALL;
+	clear_after_failure(n, s);
+	vmx_reflect_entry_failure(n, reason, qualification);
+}
+
+void vmx_reflect_vmfail(struct vmx_nested *n, u32 error)
+{
+	struct vmx_slot *s = n->current;
+
+	s->in_13 = 0;
+	s->unchecked = VG_ALL;
+	s->v23.f[F_INSTRUCTION_ERROR] = error;
+	clear_after_failure(n, s);
+	vmx_load(n, &n->vmcs12);
+	*n->level = 2;
+}
+
+void vmx_reflect(struct vmx_nested *n, u32 reason)
+{
+	if (unlikely(vmcs_read(EXIT_REASON) & EXIT_REASON_ENTRY_FAILURE)) {
+		reflect_refused(n, reason);
+		return;
+	}
+	reflect(n, reason == VMX_EXIT_EXCEPTION_NMI &&
+			   (vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI);
+}
+
+/* SDM 3C "Basic VM-Exit Information" (28.2.1). */
+void vmx_reflect_stage2(struct vmx_nested *n, u32 reason, u64 qualification)
+{
+	struct vmx_slot *s = n->current;
+
+	vmx_collect(n, s, BIT(VG_INFO));
+	vmcs_set(&s->v23, EXIT_REASON, reason);
+	vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
+	reflect(n, false);
+}
+
+void vmx_reflect_nmi(struct vmx_nested *n)
+{
+	struct vmx_slot *s = n->current;
+
+	vmx_collect(n, s, BIT(VG_INFO));
+	vmcs_set(&s->v23, EXIT_REASON, VMX_EXIT_EXCEPTION_NMI);
+	vmcs_set(&s->v23, EXIT_QUALIFICATION, 0);
+	vmcs_set(&s->v23, EXIT_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_NMI | EXC_NMI);
+	reflect(n, true);
+}
+
+/* SDM 3C "VM-Entry Failures During or After Loading Guest State" (27.8): only the reason and the
+ * qualification are written, no state is saved, and host state is loaded as at an exit. */
+void vmx_reflect_entry_failure(struct vmx_nested *n, u32 reason, u64 qualification)
+{
+	struct vmx_slot *s = n->current;
+
+	vmx_collect(n, s, BIT(VG_INFO));
+	vmcs_set(&s->v23, EXIT_REASON, reason | EXIT_REASON_ENTRY_FAILURE);
+	vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
+	leave_l3(n, s, vmcs_get(&n->v12, GUEST_EFER), 0);
+}

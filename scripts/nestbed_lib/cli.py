@@ -1,10 +1,8 @@
 """The command line of scripts/nestbed: every subcommand, its arguments and examples."""
 
 import argparse
-import importlib
-import importlib.util
 
-from . import bochs, commands, platforms
+from . import bench, bochs, commands, debug, linux, platforms
 from .console import complain
 from .errors import NestbedError
 
@@ -106,30 +104,26 @@ def make_parser() -> argparse.ArgumentParser:
         prog="nestbed", description="Nested virtualization on a bench: start it, measure it."
     )
     subcommands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    machine, guests = machine_arguments(), guest_arguments()
 
-    def add(name: str, function, summary: str, epilog: str, parents=()) -> argparse.ArgumentParser:
+    def add(name: str, function, summary: str, epilog: str, *parents) -> argparse.ArgumentParser:
         sub = subcommands.add_parser(
             name,
             help=summary,
             description=summary,
             epilog=epilog,
-            parents=list(parents),
+            parents=[make() for make in parents],  # anew: a subcommand may change defaults
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         sub.set_defaults(function=function)
         return sub
 
-    run = add(
-        "run", commands.command_run, "start L2, and L3 in it", RUN_EXAMPLES, (machine, guests)
-    )
+    both = (machine_arguments, guest_arguments)
+    run = add("run", commands.command_run, "start L2, and L3 in it", RUN_EXAMPLES, *both)
     run.add_argument("--json", metavar="FILE", help="write the run as one JSON object")
     run.add_argument("--exits", action="store_true", help="print L1's exit table at the end")
-    for name, parents in (("bench", [machine]), ("linux", [machine]), ("debug", [machine, guests])):
-        if not importlib.util.find_spec(f".{name}", __package__):
-            continue
-        module = importlib.import_module(f".{name}", __package__)
-        module.add_arguments(add(name, module.command, module.SUMMARY, module.EXAMPLES, parents))
+    for module, parents in ((bench, both[:1]), (linux, both[:1]), (debug, both)):
+        name = module.__name__.rpartition(".")[2]
+        module.add_arguments(add(name, module.command, module.SUMMARY, module.EXAMPLES, *parents))
     add(
         "platforms",
         commands.command_platforms,

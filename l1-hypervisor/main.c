@@ -93,6 +93,7 @@ void boot_main(u32 magic, u32 info)
 	move_high_after_checks();
 	if (options.native) {
 		load_l2();
+		report_native();
 		native_run(&plan);
 	}
 	backend = &vmx_backend;

@@ -51,6 +51,14 @@ void report_start(const struct options *options)
 	log_number("trace_at", physical_of(this_cpu()->vcpu->trace).v);
 	log_text("stats", options_value_name(OPTION_STATS, options->stats));
 	log_ways(&options->ways);
+	log_number("tsc", rdtsc());
+	log_end();
+}
+
+void report_native(void)
+{
+	log_begin("native");
+	log_number("tsc", rdtsc());
 	log_end();
 }
 

@@ -8,6 +8,8 @@
 #include "l1-hypervisor/options.h"
 
 void report_start(const struct options *options);
+/* That L2 is about to run without L1. As `start`, it tells the time by the TSC. */
+void report_native(void);
 /* The ways that are now set, as a `strategy` line. */
 void report_ways(const struct ways *ways);
 /* The exit tables and counters of every CPU: once, whoever asks first. */

@@ -15,7 +15,7 @@
 #define SEL_CODE16      0x48
 #define SEL_DATA16      0x50
 #define SEL_SPARE       0x58 /* SEL_SPARES entries for tests */
-#define SEL_SPARES      4
+#define SEL_SPARES      8
 
 /* Interrupt stack table entry of double faults. */
 #define IST_DOUBLE_FAULT 1
@@ -53,7 +53,7 @@ u64 segment_descriptor(u32 base, u32 limit, u16 access);
 /* Puts a descriptor into the table; the caller reloads the segment register. */
 void segment_set(u16 selector, u64 descriptor);
 
-/* Points the TSS descriptor at guest_tss and loads TR. Once, at start-up. */
+/* Points the TSS descriptor at guest_tss and loads TR: at start-up, and after TR was changed. */
 void segments_init(void);
 
 #endif

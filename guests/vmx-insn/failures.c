@@ -238,8 +238,12 @@ static const struct insn_case with_vmcs[] = {
 #define RULE_INVEPT                                                                            \
 	"IF VM entry with the \"enable EPT\" VM execution control set to 1 would fail due to " \
 	"the EPTP value THEN VMfail(Invalid operand to INVEPT/INVVPID)"
-#define RULE_TYPE       "IF INVEPT_TYPE is not supported THEN VMfail(Invalid operand to INVEPT/INVVPID)"
-#define RULE_VPID       "IF INVVPID_DESC[15:0] = 0000H THEN VMfail(Invalid operand to INVEPT/INVVPID)"
+#define RULE_TYPE                               \
+	"IF INVEPT_TYPE is not supported THEN " \
+	"VMfail(Invalid operand to INVEPT/INVVPID)"
+#define RULE_VPID                             \
+	"IF INVVPID_DESC[15:0] = 0000H THEN " \
+	"VMfail(Invalid operand to INVEPT/INVVPID)"
 #define RULE_DESC       "IF INVVPID_DESC[63:16] != 0 THEN VMfail(Invalid operand to INVEPT/INVVPID)"
 #define INVALID_OPERAND FAIL_VALID(VMXERR_INVALIDATE_OPERAND)
 

@@ -62,7 +62,7 @@ void insn_reach(enum insn_state state)
 	}
 }
 
-static void compare(const struct insn_case *c, const struct exception_frame *end)
+void insn_compare(const struct insn_want *want, const struct exception_frame *end)
 {
 	static const u64 flags[] = {
 		[OUTCOME_SUCCESS] = 0,
@@ -70,19 +70,19 @@ static void compare(const struct insn_case *c, const struct exception_frame *end
 		[OUTCOME_VALID] = RFLAGS_ZF,
 	};
 
-	if (c->want.outcome == OUTCOME_FAULT) {
-		test_equal("vector", end->vector, c->want.number);
-		test_equal("error code", end->error_code, c->want.error_code);
+	if (want->outcome == OUTCOME_FAULT) {
+		test_equal("vector", end->vector, want->number);
+		test_equal("error code", end->error_code, want->error_code);
 		test_equal("RFLAGS", end->rflags & RFLAGS_ARITHMETIC, RFLAGS_ARITHMETIC);
-		if (c->want.number == EXC_PF)
-			test_equal("CR2", read_cr2(), (u64)c->want.address);
+		if (want->number == EXC_PF)
+			test_equal("CR2", read_cr2(), (u64)want->address);
 		return;
 	}
 	if (!test_equal("vector that ended the code", end->vector, EXCURSION_END))
 		return;
-	if (test_equal("RFLAGS", end->rflags & RFLAGS_ARITHMETIC, flags[c->want.outcome]) &&
-	    c->want.outcome == OUTCOME_VALID)
-		test_equal("VM-instruction error", vmx_get(VMCS_INSTRUCTION_ERROR), c->want.number);
+	if (test_equal("RFLAGS", end->rflags & RFLAGS_ARITHMETIC, flags[want->outcome]) &&
+	    want->outcome == OUTCOME_VALID)
+		test_equal("VM-instruction error", vmx_get(VMCS_INSTRUCTION_ERROR), want->number);
 }
 
 void insn_case_run(const struct insn_case *c)
@@ -113,7 +113,7 @@ void insn_case_run(const struct insn_case *c)
 	if (c->prepare)
 		c->prepare();
 	excursion_run(&start, &end);
-	compare(c, &end);
+	insn_compare(&c->want, &end);
 	if (c->finish)
 		c->finish(&end);
 	test_end();

@@ -68,6 +68,9 @@ struct insn_case {
 /* Leaves VMX operation, as a test may have left it, and enters this state afresh. */
 void insn_reach(enum insn_state state);
 
+/* Checks how a test's code ended against what the test wants. */
+void insn_compare(const struct insn_want *want, const struct exception_frame *end);
+
 void insn_case_run(const struct insn_case *c);
 void insn_cases_run(const struct insn_case *cases, size_t count);
 

@@ -8,7 +8,7 @@ int main(const struct guest_args *args)
 {
 	static const struct suite *const suites[] = {
 		&modes_suite,    &failures_suite, &effects_suite, &fields_suite,
-		&operands_suite, &faults_suite,   NULL,
+		&operands_suite, &faults_suite,   &legacy_suite,  NULL,
 	};
 
 	return inner_main(args, suites);

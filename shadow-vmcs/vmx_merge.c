@@ -8,14 +8,13 @@
 #include "shadow-vmcs/vmx_nested.h"
 
 /* Secondary controls that L3 has only if L2 says so, though L2 itself may run with them. */
-#define PROC2_L2_DECIDES                                                                           \
-	(PROC2_UNRESTRICTED_GUEST | PROC2_RDTSCP | PROC2_INVPCID | PROC2_XSAVES)
+#define PROC2_L2_DECIDES (PROC2_UNRESTRICTED_GUEST | PROC2_RDTSCP | PROC2_INVPCID | PROC2_XSAVES)
 
 static void copy_group(const struct vmcs_fields *from, enum vmcs_group wanted,
 		       struct vmcs_fields *to)
 {
-#define VMCS_FIELD(NAME, width, type, index, group, expose, need, check)                           \
-	if ((group) == wanted)                                                                     \
+#define VMCS_FIELD(NAME, width, type, index, group, expose, need, check) \
+	if ((group) == wanted)                                           \
 		to->f[F_##NAME] = from->f[F_##NAME];
 #include "shadow-vmcs/vmcs_fields.def"
 }
@@ -39,9 +38,10 @@ static void merge_controls(const struct vmx_merge_in *in, struct vmcs_fields *v1
 	vmcs_set(v13, PIN_CONTROLS, vmcs_get(a, PIN_CONTROLS) | vmcs_get(b, PIN_CONTROLS));
 	proc &= ~(PROC_IO_BITMAPS | PROC_UNCONDITIONAL_IO);
 	vmcs_set(v13, PROC_CONTROLS, proc | merge_io(in, proc23));
+	/* Whether VPIDs are used at all is L1's way of keeping translations apart. */
 	vmcs_set(v13, PROC_CONTROLS2,
 		 (vmcs_get(a, PROC_CONTROLS2) & ~(PROC2_L2_DECIDES | PROC2_VMCS_SHADOWING)) |
-			 vmcs_active_proc2(b));
+			 (vmcs_active_proc2(b) & ~PROC2_VPID));
 	vmcs_set(v13, EXCEPTION_BITMAP,
 		 vmcs_get(a, EXCEPTION_BITMAP) | vmcs_get(b, EXCEPTION_BITMAP));
 }
@@ -113,8 +113,7 @@ static void merge_addresses(const struct vmx_merge_in *in, u32 groups, struct vm
 		u64 offset12 = vmcs_get(in->v12, TSC_OFFSET);
 		bool used = vmcs_get(in->v23, PROC_CONTROLS) & PROC_TSC_OFFSETTING;
 
-		vmcs_set(v13, TSC_OFFSET,
-			 offset12 + (used ? vmcs_get(in->v23, TSC_OFFSET) : 0));
+		vmcs_set(v13, TSC_OFFSET, offset12 + (used ? vmcs_get(in->v23, TSC_OFFSET) : 0));
 	}
 }
 

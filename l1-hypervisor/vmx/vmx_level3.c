@@ -13,10 +13,16 @@
 static enum outcome stage2(struct vcpu *vcpu)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
+	enum outcome outcome;
 
 	if (!n->current->ept13)
 		return vmx_handle_ept_violation(vcpu);
-	return vmx_stage2_miss(n, vcpu->reason);
+	outcome = vmx_stage2_miss(n, vcpu->reason);
+	/* The miss may have interrupted an event on its way to L3; one that L2 gets is in its VMCS.
+	 */
+	if (outcome == OUTCOME_RESUME)
+		vmx_redeliver();
+	return outcome;
 }
 
 /* The exit ports are the only ones that L1 wants. The others exit because the bitmaps were not

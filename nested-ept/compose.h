@@ -20,7 +20,20 @@ struct nept_leaf13 {
  * are those that both sides give, less writing while L2 still waits for its dirty flag; the memory
  * type and ignore-PAT are L2's. `rights` 0 means that there is nothing to map.
  */
-void nept_compose(const struct nept_format *format, const struct nept_walk *walk,
-		  const struct nept_page12 *page, struct nept_leaf13 *leaf);
+static inline void nept_compose(const struct nept_format *format, const struct nept_walk *walk,
+				const struct nept_page12 *page, struct nept_leaf13 *leaf)
+{
+	u32 shift = page->shift < walk->shift ? page->shift : walk->shift;
+	u32 rights = walk->rights & page->rights;
+	u64 pa1 = page->base.v | (walk->pa2.v & (BIT(page->shift) - 1));
+
+	/* L2 learns of the first write by its dirty flag, so that write must come to us. */
+	if (!walk->dirty)
+		rights &= ~NEPT_W;
+	leaf->shift = shift;
+	leaf->rights = rights;
+	leaf->entry = ALIGN_DOWN(pa1, BIT(shift)) |
+		      format->leaf_entry(shift, rights, walk->caching);
+}
 
 #endif

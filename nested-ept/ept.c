@@ -4,6 +4,7 @@
  * shadow-stack control are not offered to L2; their bits are ignored ones then.
  */
 #include "nested-ept/ept.h"
+#include "nested-ept/walk_as.h"
 
 static u32 ept_rights(u64 entry)
 {
@@ -36,19 +37,19 @@ static void ept_make_rules(const struct nept_features *features, struct nept_rul
 
 	for (level = 1; level <= NEPT_LEVELS_MAX; level++) {
 		u32 shift = nept_shift_of(level);
-		u64 *reserved = rules->reserved[level];
 
-		reserved[false] = beyond | BITS(6, 3);
-		reserved[true] = beyond;
+		rules->reserved_table[level] = beyond | BITS(6, 3);
+		rules->reserved_leaf[level] = beyond;
 		if (shift > features->max_shift)
-			reserved[true] |= EPT_LEAF;
+			rules->reserved_leaf[level] |= EPT_LEAF;
 		else if (level > 1)
-			reserved[true] |= BITS(shift - 1, PAGE_SHIFT);
+			rules->reserved_leaf[level] |= BITS(shift - 1, PAGE_SHIFT);
 	}
 	/* Writing without reading is never allowed; fetching alone where it is not supported. */
-	rules->bad_rights = (1U << NEPT_W) | (1U << (NEPT_W | NEPT_X));
-	if (!features->execute_only)
-		rules->bad_rights |= 1U << NEPT_X;
+	rules->good_rights = BIT(NEPT_R) | BIT(NEPT_R | NEPT_W) | BIT(NEPT_R | NEPT_X) |
+			     BIT(NEPT_RWX);
+	if (features->execute_only)
+		rules->good_rights |= BIT(NEPT_X);
 	rules->bad_types = (1U << 2) | (1U << 3) | (1U << 7);
 	rules->bad_types |= rules->bad_types << 8; /* with ignore-PAT set */
 }
@@ -79,6 +80,12 @@ static u64 ept_violation(u64 qualification, u32 rights)
 	return (qualification & ~of_entries) | ((u64)rights << EPT_VIOLATION_RIGHTS_SHIFT);
 }
 
+static enum nept_walk_result ept_walk(const struct nept_source *source, pa3_t pa3, u32 access,
+				      struct nept_walk *walk)
+{
+	return nept_walk_as(&nept_format_ept, source, pa3, access, walk);
+}
+
 const struct nept_format nept_format_ept = {
 	.name = "EPT",
 	.levels = 4,
@@ -90,12 +97,14 @@ const struct nept_format nept_format_ept = {
 	.leaf = EPT_LEAF,
 	.accessed = EPT_ACCESSED,
 	.dirty = EPT_DIRTY,
-	.table_entry = NEPT_RWX | EPT_ACCESSED,
+	.reference = EPT_REFERENCE,
+	.table_entry = NEPT_RWX | EPT_ACCESSED | EPT_REFERENCE,
 	.rights = ept_rights,
 	.caching = ept_caching,
 	.caching_of_type = ept_caching_of_type,
 	.leaf_entry = ept_leaf_entry,
 	.make_rules = ept_make_rules,
+	.walk = ept_walk,
 	.root23 = ept_root23,
 	.root_pointer = ept_root_pointer,
 	.access = ept_access,

@@ -27,6 +27,7 @@
 #define EPT_LEAF        BIT(7)
 #define EPT_ACCESSED    BIT(8)
 #define EPT_DIRTY       BIT(9)
+#define EPT_REFERENCE   BIT(11) /* ignored by hardware; see struct nept_format */
 #define EPT_ADDRESS     BITS(51, 12)
 #define EPT_SUPPRESS_VE BIT(63)
 

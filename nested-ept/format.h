@@ -34,9 +34,10 @@ struct nept_features {
 
 /* Which entries are misconfigured, computed once from the features. */
 struct nept_rules {
-	u64 reserved[NEPT_LEVELS_MAX + 1][2]; /* bits that must be 0: [level][is a leaf] */
-	u32 bad_rights;                       /* bit n: so is an entry whose low three bits are n */
-	u32 bad_types;                        /* bit n: so is a leaf whose caching is n */
+	u32 good_rights; /* bit n: low three bits of n are present and not misconfigured */
+	u32 bad_types;   /* bit n: a leaf whose caching is n is misconfigured */
+	u64 reserved_table[NEPT_LEVELS_MAX + 1]; /* bits that must be 0 in a reference, by level */
+	u64 reserved_leaf[NEPT_LEVELS_MAX + 1];  /* bits that must be 0 in a leaf */
 };
 
 /* The pointer to a table of L2 (EPTP or nCR3), taken apart. */
@@ -44,6 +45,16 @@ struct nept_root23 {
 	pa2_t table;
 	bool tracks; /* accessed and dirty flags are on */
 };
+
+enum nept_walk_result {
+	NEPT_WALK_OK,
+	NEPT_WALK_VIOLATION, /* not present, or the access is not allowed */
+	NEPT_WALK_MISCONFIG,
+	NEPT_WALK_RETRY, /* another CPU kept changing the tables: let L3 run and fault again */
+};
+
+struct nept_source;
+struct nept_walk;
 
 struct nept_format {
 	const char *name;
@@ -58,7 +69,8 @@ struct nept_format {
 	u64 leaf;    /* set in every leaf above level 1 */
 	u64 accessed;
 	u64 dirty;
-	u64 table_entry; /* a reference to a table, without its address: every right, accessed */
+	u64 reference; /* an ignored bit: in our tables, marks the entries that refer to a table */
+	u64 table_entry; /* such an entry without its address: every right, accessed */
 
 	/* The rights of an entry. */
 	u32 (*rights)(u64 entry);
@@ -69,6 +81,9 @@ struct nept_format {
 	/* A leaf without its address; accessed and dirty, so that hardware need not write it. */
 	u64 (*leaf_entry)(u32 shift, u32 rights, u32 caching);
 	void (*make_rules)(const struct nept_features *features, struct nept_rules *rules);
+	/* nept_walk() for this format; made by walk_as.h. */
+	enum nept_walk_result (*walk)(const struct nept_source *source, pa3_t pa3, u32 access,
+				      struct nept_walk *walk);
 
 	struct nept_root23 (*root23)(u64 root_pointer);
 	/* What hardware is given to run on the table at `root`. */

@@ -5,83 +5,38 @@
 #include "nested-ept/gpt_walk.h"
 #include "l1-hypervisor/leaf/x86.h"
 
-/* As in walk.c: tables that lead to themselves need more than one round. */
+/* As in walk_as.h: tables that lead to themselves need more than one round. */
 #define MAX_ROUNDS 4
 #define MAX_LEVELS 5
 
 #define PDPTE_RESERVED (BITS(2, 1) | BITS(8, 5))
 #define KEY_SHIFT      59
 
+/* What a context means for the walk. */
 struct mode {
 	u32 levels;
-	u32 entry_size; /* 4 or 8 bytes */
 	u32 index_bits;
-	bool is_pae; /* three levels, the first of four entries without rights or flags */
+	bool has_small_entries; /* of 4 bytes: 32-bit paging */
+	bool is_pae;        /* three levels, the first of four entries without rights or flags */
+	u32 page_levels;    /* bit n: an entry of level n with PTE_PS maps a page */
+	u64 reserved;       /* in every entry */
+	u64 reserved_large; /* in a large page, below its address */
+	u64 reserved_table; /* in a reference to a table */
 };
 
-/* The entries that a walk used, level 1 first, to set their flags when the access is allowed. */
+/* An entry that was used. One of 4 bytes is read, and flagged, together with its neighbour. */
+struct step {
+	struct nept_used used;
+	u32 half; /* the entry is in these bits and above: 0 or 32 */
+};
+
 struct trail {
-	pa2_t at[MAX_LEVELS + 1];
-	u64 entry[MAX_LEVELS + 1];
-	u32 top, leaf; /* levels */
-	u64 rights;    /* the AND of the entries, PTE_W and PTE_U */
+	struct step step[MAX_LEVELS + 1]; /* by level */
+	u32 top, leaf;
+	u64 leaf_entry;
+	u64 rights; /* the AND of the entries: PTE_W and PTE_U */
 	bool no_execute;
 };
-
-static struct mode mode_of(const struct gpt_context *c)
-{
-	if (!(c->cr4 & CR4_PAE))
-		return (struct mode){ .levels = 2, .entry_size = 4, .index_bits = 10 };
-	if (!(c->efer & EFER_LMA))
-		return (struct mode){
-			.levels = 3, .entry_size = 8, .index_bits = 9, .is_pae = true
-		};
-	return (struct mode){ .levels = c->cr4 & CR4_LA57 ? 5 : 4,
-			      .entry_size = 8,
-			      .index_bits = 9 };
-}
-
-static u32 shift_of(const struct mode *mode, u32 level)
-{
-	return PAGE_SHIFT + (level - 1) * mode->index_bits;
-}
-
-/* The entries of 32-bit paging are read, and flagged, together with their neighbour. */
-static u64 read_entry(const struct gpt_context *c, const struct mode *mode, pa2_t at)
-{
-	u64 both = nept_read(c->memory, PA2(ALIGN_DOWN(at.v, 8ULL)));
-
-	if (mode->entry_size == 8)
-		return both;
-	return at.v & 4 ? both >> 32 : (u32)both;
-}
-
-static bool replace_entry(const struct gpt_context *c, const struct mode *mode, pa2_t at, u64 old,
-			  u64 new)
-{
-	pa2_t aligned = PA2(ALIGN_DOWN(at.v, 8ULL));
-	u32 shift = at.v & 4 ? 32 : 0;
-	u64 both;
-
-	if (mode->entry_size == 8)
-		return c->memory->compare_exchange(c->memory->ctx, at, old, new);
-	both = nept_read(c->memory, aligned);
-	if ((u32)(both >> shift) != old)
-		return false;
-	return c->memory->compare_exchange(c->memory->ctx, aligned, both,
-					   both ^ ((old ^ new) << shift));
-}
-
-static bool maps_page(const struct gpt_context *c, const struct mode *mode, u64 entry, u32 level)
-{
-	if (level == 1)
-		return true;
-	if (!(entry & PTE_PS))
-		return false;
-	if (mode->entry_size == 4)
-		return (c->cr4 & CR4_PSE) != 0;
-	return level == 2 || (level == 3 && !mode->is_pae && c->has_1g_pages);
-}
 
 /* Bits hi..lo, none when hi < lo. */
 static u64 bits_or_none(u32 hi, u32 lo)
@@ -89,35 +44,64 @@ static u64 bits_or_none(u32 hi, u32 lo)
 	return hi < lo ? 0 : BITS(hi, lo);
 }
 
-/* SDM 3A "Paging-Structure Entries" of the three modes: which bits must be 0. */
-static u64 reserved_bits(const struct gpt_context *c, const struct mode *mode, u32 level, bool leaf)
+/* SDM 3A "32-Bit Paging" (4.3), the formats: a 4-MByte page has its address bits 39:32 in bits
+ * 20:13 (PSE-36), and bit 7 is ignored where such pages are off. */
+static void set_mode_32_bit(const struct gpt_context *c, struct mode *mode)
 {
-	u64 reserved;
+	u32 width = c->physical_bits < 40 ? c->physical_bits : 40;
 
-	if (mode->entry_size == 4) {
-		/* PSE-36: a 4-MByte page has its address bits 39:32 in bits 20:13. */
-		u32 width = c->physical_bits < 40 ? c->physical_bits : 40;
-
-		return leaf && level == 2 ? bits_or_none(21, width - 19) : 0;
-	}
-	reserved = bits_or_none(mode->is_pae ? 62 : 51, c->physical_bits);
-	if (!(c->efer & EFER_NXE))
-		reserved |= PTE_NX;
-	if (leaf && level > 1)
-		reserved |= BITS(shift_of(mode, level) - 1, 13);
-	/* A page-size bit that did not make the entry a leaf. */
-	if (!leaf)
-		reserved |= PTE_PS;
-	return reserved;
+	*mode = (struct mode){ .levels = 2,
+			       .index_bits = 10,
+			       .has_small_entries = true,
+			       .page_levels = c->cr4 & CR4_PSE ? BIT(2) : 0,
+			       .reserved_large = bits_or_none(21, width - 19) };
 }
 
-/* The entry of the first level, and where the next table is. False: error code in *error. */
-static bool load_pdpte(const struct gpt_context *c, const struct mode *mode, u64 linear, u64 *table,
-		       u32 *error)
+/* SDM 3A "PAE Paging" (4.4), "4-Level Paging and 5-Level Paging" (4.5), the formats. */
+static void set_mode(const struct gpt_context *c, struct mode *mode)
+{
+	bool is_pae = !(c->efer & EFER_LMA);
+
+	if (!(c->cr4 & CR4_PAE)) {
+		set_mode_32_bit(c, mode);
+		return;
+	}
+	*mode = (struct mode){ .levels = is_pae              ? 3
+					 : c->cr4 & CR4_LA57 ? 5
+							     : 4,
+			       .index_bits = 9,
+			       .is_pae = is_pae,
+			       .page_levels = BIT(2) | (!is_pae && c->has_1g_pages ? BIT(3) : 0),
+			       .reserved = bits_or_none(is_pae ? 62 : 51, c->physical_bits) |
+					   (c->efer & EFER_NXE ? 0 : PTE_NX),
+			       .reserved_large = BITS(29, 13),
+			       .reserved_table = PTE_PS };
+}
+
+static u32 shift_of(const struct mode *mode, u32 level)
+{
+	return PAGE_SHIFT + (level - 1) * mode->index_bits;
+}
+
+static u64 read_step(const struct gpt_context *c, const struct mode *mode, u64 table, u32 index,
+		     struct step *step)
+{
+	if (!mode->has_small_entries) {
+		step->half = 0;
+		step->used = nept_read(c->memory, PA2(table + 8 * index));
+		return step->used.value;
+	}
+	step->half = index & 1 ? 32 : 0;
+	step->used = nept_read(c->memory, PA2(table + 8 * (index / 2)));
+	return (u32)(step->used.value >> step->half);
+}
+
+/* PAE paging: the entry of the first level, and where it leads. False: error code in *error. */
+static bool load_pdpte(const struct gpt_context *c, u64 linear, u64 *table, u32 *error)
 {
 	u32 index = (u32)(linear >> 30) & 3;
 	u64 entry = c->pdptes ? c->pdptes[index]
-			      : read_entry(c, mode, PA2((c->cr3 & BITS(31, 5)) + 8 * index));
+			      : nept_read(c->memory, PA2((c->cr3 & BITS(31, 5)) + 8 * index)).value;
 
 	*error = 0;
 	if (!(entry & PTE_P))
@@ -133,38 +117,47 @@ static bool load_pdpte(const struct gpt_context *c, const struct mode *mode, u64
 static bool descend(const struct gpt_context *c, const struct mode *mode, u64 linear,
 		    struct trail *trail, u32 *error)
 {
-	u64 table = c->cr3 & (mode->entry_size == 4 ? BITS(31, 12) : BITS(51, 12));
+	u64 table = c->cr3 & (mode->has_small_entries ? BITS(31, 12) : BITS(51, 12));
 	u32 level = mode->levels;
+	u32 shift = shift_of(mode, level);
+	u64 all = ~0ULL;
+	u64 any = 0;
+	u64 entry;
 
 	if (mode->is_pae) {
-		if (!load_pdpte(c, mode, linear, &table, error))
+		if (!load_pdpte(c, linear, &table, error))
 			return false;
 		level--;
+		shift -= mode->index_bits;
 	}
 	trail->top = level;
-	trail->rights = PTE_W | PTE_U;
-	trail->no_execute = false;
-	for (;; level--) {
-		u32 index = (u32)(linear >> shift_of(mode, level)) & ((1U << mode->index_bits) - 1);
-		pa2_t at = PA2(table + index * mode->entry_size);
-		u64 entry = read_entry(c, mode, at);
-		bool leaf = maps_page(c, mode, entry, level);
+	for (;; level--, shift -= mode->index_bits) {
+		u32 index = (u32)(linear >> shift) & ((1U << mode->index_bits) - 1);
+		bool large;
 
+		entry = read_step(c, mode, table, index, &trail->step[level]);
 		*error = 0;
 		if (!(entry & PTE_P))
 			return false;
 		*error = PF_P | PF_RSVD;
-		if (entry & reserved_bits(c, mode, level, leaf))
+		all &= entry;
+		any |= entry;
+		large = (entry & PTE_PS) && ((mode->page_levels >> level) & 1);
+		if (large && (entry & mode->reserved_large & (BIT(shift) - 1)))
 			return false;
-		trail->at[level] = at;
-		trail->entry[level] = entry;
-		trail->rights &= entry;
-		trail->no_execute |= (entry & PTE_NX) != 0;
-		trail->leaf = level;
-		if (leaf)
-			return true;
+		if (large || level == 1)
+			break;
+		if (entry & mode->reserved_table)
+			return false;
+		if (entry & mode->reserved)
+			return false;
 		table = entry & BITS(51, 12);
 	}
+	trail->leaf = level;
+	trail->leaf_entry = entry;
+	trail->rights = all & (PTE_W | PTE_U);
+	trail->no_execute = (any & PTE_NX) != 0;
+	return !(entry & mode->reserved);
 }
 
 static bool is_user_mode(u32 access)
@@ -176,10 +169,10 @@ static bool is_user_mode(u32 access)
 static bool key_denies(const struct gpt_context *c, u32 access, const struct trail *trail)
 {
 	bool user_page = (trail->rights & PTE_U) != 0;
-	u32 key = (u32)(trail->entry[trail->leaf] >> KEY_SHIFT) & 15;
+	u32 key = (u32)(trail->leaf_entry >> KEY_SHIFT) & 15;
 	u32 denied = ((user_page ? c->pkru : c->pkrs) >> (2 * key)) & 3;
 
-	if (!(c->efer & EFER_LMA) || !(c->cr4 & (user_page ? CR4_PKE : CR4_PKS)) ||
+	if (!(c->cr4 & (user_page ? CR4_PKE : CR4_PKS)) || !(c->efer & EFER_LMA) ||
 	    (access & GPT_FETCH))
 		return false;
 	if (denied & 1)
@@ -216,18 +209,19 @@ static u32 access_bits(const struct gpt_context *c, u32 access)
 }
 
 /* SDM 3A "Accessed and Dirty Flags" (4.8). False when an entry was no longer what was checked. */
-static bool set_flags(const struct gpt_context *c, const struct mode *mode, u32 access,
-		      const struct trail *trail)
+static bool set_flags(u32 access, struct trail *trail)
 {
 	u32 level;
 
 	for (level = trail->top; level >= trail->leaf; level--) {
-		u64 old = trail->entry[level];
-		u64 new = old | PTE_A;
+		struct step *step = &trail->step[level];
+		u64 flags = PTE_A;
+		u64 new;
 
 		if (level == trail->leaf && (access & GPT_WRITE))
-			new |= PTE_D;
-		if (new != old && !replace_entry(c, mode, trail->at[level], old, new))
+			flags |= PTE_D;
+		new = step->used.value | (flags << step->half);
+		if (new != step->used.value && !nept_replace(&step->used, new))
 			return false;
 	}
 	return true;
@@ -236,18 +230,17 @@ static bool set_flags(const struct gpt_context *c, const struct mode *mode, u32 
 static pa2_t final_address(const struct mode *mode, u64 linear, const struct trail *trail)
 {
 	u64 offset_mask = BIT(shift_of(mode, trail->leaf)) - 1;
-	u64 entry = trail->entry[trail->leaf];
-	u64 frame = entry & BITS(51, 12) & ~offset_mask;
+	u64 frame = trail->leaf_entry & BITS(51, 12) & ~offset_mask;
 
-	if (mode->entry_size == 4 && trail->leaf == 2)
-		frame |= (entry & BITS(20, 13)) << 19;
+	if (mode->has_small_entries && trail->leaf == 2)
+		frame |= (trail->leaf_entry & BITS(20, 13)) << 19;
 	return PA2(frame | (linear & offset_mask));
 }
 
 enum gpt_result gpt_walk(const struct gpt_context *context, u64 linear, u32 access,
 			 struct gpt_walk *walk)
 {
-	struct mode mode = mode_of(context);
+	struct mode mode;
 	struct trail trail;
 	u32 round;
 
@@ -255,6 +248,7 @@ enum gpt_result gpt_walk(const struct gpt_context *context, u64 linear, u32 acce
 		walk->pa2 = PA2((u32)linear);
 		return GPT_OK;
 	}
+	set_mode(context, &mode);
 	for (round = 0; round < MAX_ROUNDS; round++) {
 		u32 error;
 		bool by_key;
@@ -269,7 +263,7 @@ enum gpt_result gpt_walk(const struct gpt_context *context, u64 linear, u32 acce
 					   access_bits(context, access);
 			return GPT_FAULT;
 		}
-		if (set_flags(context, &mode, access, &trail)) {
+		if (set_flags(access, &trail)) {
 			walk->pa2 = final_address(&mode, linear, &trail);
 			return GPT_OK;
 		}

@@ -1,6 +1,6 @@
 /*
- * How this room reads and updates page tables that lie in a guest's memory, and how it asks where
- * that memory really is. The core gives the functions; the host tests give arrays.
+ * How this room reaches page tables that lie in a guest's memory, and how it asks where that memory
+ * really is. The core gives the functions; the host tests give arrays.
  */
 #ifndef NESTED_EPT_MEMORY_H
 #define NESTED_EPT_MEMORY_H
@@ -11,14 +11,12 @@
 #define NEPT_ABSENT_MEMORY (~0ULL)
 
 /*
- * L2's memory. `at` is a multiple of 8.
- * read: false when L2 has no memory there; the walks then take NEPT_ABSENT_MEMORY.
- * compare_exchange: atomically replaces `old` by `new`; false when the entry was no longer `old`.
+ * L2's memory: where L1 sees the 8 bytes at `at` (a multiple of 8); NULL when L2 has no memory
+ * there. L2 may change them at any time: they are read once and replaced by compare-exchange.
  */
 struct nept_memory {
 	void *ctx;
-	bool (*read)(void *ctx, pa2_t at, u64 *entry);
-	bool (*compare_exchange)(void *ctx, pa2_t at, u64 old, u64 new);
+	u64 *(*entry)(void *ctx, pa2_t at);
 };
 
 /* The page of ept12 or npt12 that holds an address of L2. */
@@ -33,11 +31,32 @@ struct nept_lookup12 {
 	void (*find)(void *ctx, pa2_t at, struct nept_page12 *page);
 };
 
-static inline u64 nept_read(const struct nept_memory *memory, pa2_t at)
-{
-	u64 entry;
+/* An entry that was read: its value, and where to set flags in it. */
+struct nept_used {
+	u64 *where;
+	u64 value;
+};
 
-	return likely(memory->read(memory->ctx, at, &entry)) ? entry : NEPT_ABSENT_MEMORY;
+static inline struct nept_used nept_read(const struct nept_memory *memory, pa2_t at)
+{
+	u64 *where = memory->entry(memory->ctx, at);
+
+	if (unlikely(!where))
+		return (struct nept_used){ NULL, NEPT_ABSENT_MEMORY };
+	return (struct nept_used){ where, __atomic_load_n(where, __ATOMIC_ACQUIRE) };
+}
+
+/* Replaces an entry that is still what was read; false when it is not. */
+static inline bool nept_replace(struct nept_used *used, u64 new)
+{
+	u64 old = used->value;
+
+	/* Every bit of absent memory reads as set, and there is nothing to set it in. */
+	if (unlikely(!used->where))
+		return true;
+	used->value = new;
+	return __atomic_compare_exchange_n(used->where, &old, new, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED);
 }
 
 #endif

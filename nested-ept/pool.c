@@ -11,7 +11,7 @@ void nept_pool_init(struct nept_pool *pool, void *base, pa1_t base1, u32 count)
 	u32 bookkeeping = (count + PAGES_PER_PAGE - 1) / PAGES_PER_PAGE;
 
 	pool->base = base;
-	pool->base1 = base1;
+	pool->distance = (uintptr_t)base - base1.v;
 	pool->pages = base;
 	pool->count = count;
 	pool->untouched = bookkeeping;

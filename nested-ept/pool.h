@@ -16,7 +16,7 @@ struct nept_pool_page {
 
 struct nept_pool {
 	u8 *base;
-	pa1_t base1;
+	u64 distance;                 /* from the pages' L1-physical addresses to their pointers */
 	struct nept_pool_page *pages; /* lies in the first pages of the range */
 	u32 count;
 	u32 untouched; /* pages from here on were never handed out nor cleared */
@@ -37,12 +37,12 @@ u32 nept_pool_available(const struct nept_pool *pool);
 
 static inline pa1_t nept_pool_pa1(const struct nept_pool *pool, const u64 *page)
 {
-	return PA1((u64)((const u8 *)page - pool->base) + pool->base1.v);
+	return PA1((uintptr_t)page - pool->distance);
 }
 
 static inline u64 *nept_pool_pointer(const struct nept_pool *pool, pa1_t page)
 {
-	return (u64 *)(void *)(pool->base + (page.v - pool->base1.v));
+	return (u64 *)(page.v + pool->distance);
 }
 
 static inline struct nept_pool_page *nept_pool_page_of(const struct nept_pool *pool,

@@ -1,12 +1,12 @@
 /*
- * The tree of a second-level table. An entry of it is 0, a reference to a page of the pool, or a
- * leaf; never anything else, so "not 0 and not a leaf" is a reference.
+ * The tree of a second-level table. An entry of it is 0, a leaf, or a reference to a page of the
+ * pool, which has the format's reference bit.
  */
 #include "nested-ept/table.h"
 
-static bool refers(const struct nept_table *table, u64 entry, u32 shift)
+static bool refers(const struct nept_table *table, u64 entry)
 {
-	return shift > NEPT_SHIFT_4K && entry && !(entry & table->format->leaf);
+	return (entry & table->format->reference) != 0;
 }
 
 static u32 top_shift(const struct nept_table *table)
@@ -17,6 +17,28 @@ static u32 top_shift(const struct nept_table *table)
 static u64 *child_of(const struct nept_table *table, u64 entry)
 {
 	return nept_pool_pointer(table->pool, PA1(entry & table->format->address));
+}
+
+/* Follows the references that there are, down to entries of `lowest` shift at most: returns the
+ * page reached, and the shift of its entries in *shift. */
+static inline __attribute__((always_inline)) u64 *follow(const struct nept_table *table,
+							 u64 address, u32 lowest, u32 *shift)
+{
+	u64 reference = table->format->reference;
+	u64 address_bits = table->format->address;
+	u64 distance = table->pool->distance;
+	u64 *page = table->root;
+	u32 at = top_shift(table);
+
+	for (; at > lowest; at -= 9) {
+		u64 entry = page[nept_index(address, at)];
+
+		if (!(entry & reference))
+			break;
+		page = (u64 *)((entry & address_bits) + distance);
+	}
+	*shift = at;
+	return page;
 }
 
 static void write_entry(struct nept_table *table, u64 *page, u32 index, u64 entry)
@@ -40,7 +62,7 @@ static void clear_page(struct nept_table *table, u64 *page, u32 shift)
 		u64 entry = page[i];
 
 		page[i] = 0;
-		if (refers(table, entry, shift)) {
+		if (refers(table, entry)) {
 			clear_page(table, child_of(table, entry), shift - 9);
 			nept_pool_give(table->pool, child_of(table, entry));
 		}
@@ -103,22 +125,13 @@ static u64 *add_page(struct nept_table *table, u64 *page, u32 index, u32 shift, 
 
 /* The page that holds the entry of `target` shift for an address; pages that are missing on the
  * way are added as add_page() says. NULL: the pool is empty. */
-static u64 *page_for(struct nept_table *table, u64 address, u32 target, bool drops_leaf)
+static inline u64 *page_for(struct nept_table *table, u64 address, u32 target, bool drops_leaf)
 {
-	u64 *page = table->root;
 	u32 shift;
+	u64 *page = follow(table, address, target, &shift);
 
-	for (shift = top_shift(table); shift > target; shift -= 9) {
-		u32 index = nept_index(address, shift);
-		u64 entry = page[index];
-
-		if (likely(refers(table, entry, shift)))
-			page = child_of(table, entry);
-		else
-			page = add_page(table, page, index, shift, drops_leaf);
-		if (unlikely(!page))
-			break;
-	}
+	for (; unlikely(shift > target) && page; shift -= 9)
+		page = add_page(table, page, nept_index(address, shift), shift, drops_leaf);
 	return page;
 }
 
@@ -128,12 +141,13 @@ static bool takes_away(const struct nept_table *table, u64 old, u64 new, u32 shi
 {
 	const struct nept_format *format = table->format;
 
-	return refers(table, old, shift) || ((old ^ new) & format->address) ||
+	return refers(table, old) || ((old ^ new) & format->address) ||
 	       (format->rights(old) & ~format->rights(new)) ||
 	       format->caching(old, shift) != format->caching(new, shift);
 }
 
-static void replace_entry(struct nept_table *table, u64 *page, u64 address, u32 shift, u64 new)
+static inline void replace_entry(struct nept_table *table, u64 *page, u64 address, u32 shift,
+				 u64 new)
 {
 	u32 index = nept_index(address, shift);
 	u64 old = page[index];
@@ -143,7 +157,7 @@ static void replace_entry(struct nept_table *table, u64 *page, u64 address, u32 
 		return;
 	if (takes_away(table, old, new, shift))
 		table->removals++;
-	if (refers(table, old, shift)) {
+	if (refers(table, old)) {
 		clear_page(table, child_of(table, old), shift - 9);
 		nept_pool_give(table->pool, child_of(table, old));
 	}
@@ -233,17 +247,21 @@ bool nept_unmap(struct nept_table *table, pa2_t from, u64 size)
 void nept_table_find(void *ctx, pa2_t at, struct nept_page12 *found)
 {
 	const struct nept_table *table = ctx;
+	const struct nept_format *format = table->format;
+	u64 distance = table->pool->distance;
 	const u64 *page = table->root;
 	u32 shift = top_shift(table);
 	u64 entry = 0;
 
-	if (likely(!nept_is_beyond(table->format, at.v))) {
-		while (refers(table, entry = page[nept_index(at.v, shift)], shift)) {
-			page = child_of(table, entry);
-			shift -= 9;
+	if (likely(!nept_is_beyond(format, at.v))) {
+		for (;; shift -= 9) {
+			entry = page[nept_index(at.v, shift)];
+			if (!(entry & format->reference))
+				break;
+			page = (const u64 *)((entry & format->address) + distance);
 		}
 	}
 	found->shift = shift;
-	found->base = PA1(ALIGN_DOWN(entry & table->format->address, BIT(shift)));
-	found->rights = table->format->rights(entry);
+	found->base = PA1(ALIGN_DOWN(entry & format->address, BIT(shift)));
+	found->rights = format->rights(entry);
 }

@@ -19,13 +19,6 @@ struct nept_source {
 	struct nept_root23 root;
 };
 
-enum nept_walk_result {
-	NEPT_WALK_OK,
-	NEPT_WALK_VIOLATION, /* not present, or the access is not allowed */
-	NEPT_WALK_MISCONFIG,
-	NEPT_WALK_RETRY, /* another CPU kept changing the tables: let L3 run and fault again */
-};
-
 struct nept_walk {
 	u32 rights; /* allowed by every entry; 0 when one is not present */
 	/* The rest has a meaning only with NEPT_WALK_OK. */
@@ -38,10 +31,13 @@ struct nept_walk {
 /*
  * Translates `pa3` for an access that needs the rights `access`. On NEPT_WALK_OK the accessed
  * flags, and for a write the dirty flag, are set in L2's tables if their root pointer asks for it;
- * else nothing was written. SDM 3C "EPT Translation Mechanism" (29.3.2), "EPT-Induced VM Exits"
+ * else nothing is written. SDM 3C "EPT Translation Mechanism" (29.3.2), "EPT-Induced VM Exits"
  * (29.3.3), "Accessed and Dirty Flags for EPT" (29.3.5).
  */
-enum nept_walk_result nept_walk(const struct nept_source *source, pa3_t pa3, u32 access,
-				struct nept_walk *walk);
+static inline enum nept_walk_result nept_walk(const struct nept_source *source, pa3_t pa3,
+					      u32 access, struct nept_walk *walk)
+{
+	return source->format->walk(source, pa3, access, walk);
+}
 
 #endif

@@ -12,42 +12,22 @@ u64 *fake_entry(struct fake_memory *memory, u64 at)
 	return &memory->page[offset / 4096][offset % 4096 / 8];
 }
 
-static bool read_entry(void *ctx, pa2_t at, u64 *value)
+static u64 *entry(void *ctx, pa2_t at)
 {
 	struct fake_memory *memory = ctx;
-	u64 *entry = fake_entry(memory, at.v);
 
-	memory->reads++;
-	if (!entry)
-		return false;
-	*value = *entry;
-	return true;
-}
-
-static bool compare_exchange(void *ctx, pa2_t at, u64 old, u64 new)
-{
-	struct fake_memory *memory = ctx;
-	u64 *entry = fake_entry(memory, at.v);
-
-	memory->exchanges++;
-	if (!entry)
-		return false;
-	if (memory->races) {
+	if (memory->races && memory->last) {
 		memory->races--;
-		*entry ^= memory->race_flips;
-		return false;
+		*memory->last ^= memory->race_flips;
 	}
-	if (*entry != old)
-		return false;
-	*entry = new;
-	return true;
+	memory->reads++;
+	memory->last = fake_entry(memory, at.v);
+	return memory->last;
 }
 
 struct nept_memory fake_memory_access(struct fake_memory *memory)
 {
-	return (struct nept_memory){ .ctx = memory,
-				     .read = read_entry,
-				     .compare_exchange = compare_exchange };
+	return (struct nept_memory){ .ctx = memory, .entry = entry };
 }
 
 /* splitmix64 */

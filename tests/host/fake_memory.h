@@ -12,14 +12,15 @@
 
 struct fake_memory {
 	u64 page[FAKE_PAGES][512];
-	u64 reads, exchanges;
-	/* That many of the next exchanges fail, because another CPU gets there first: it flips the
-	 * bits `race_flips` of the entry. */
+	u64 reads;
+	/* That many times, the entry that was read last is changed by another CPU, which flips the
+	 * bits `race_flips` of it, before the next one is read. */
 	u32 races;
 	u64 race_flips;
+	u64 *last;
 };
 
-/* The functions that the code under test gets. */
+/* What the code under test gets. */
 struct nept_memory fake_memory_access(struct fake_memory *memory);
 
 /* The entry at a guest-physical address, NULL where there is no memory. */

@@ -4,7 +4,8 @@
  * shadowing exposes to L2. Pure; a guest may use it as well as L1.
  *
  * To treat every field of a group without a loop at run time, define VMCS_FIELD to a statement
- * `if ((group) == VG_SEG) …` and include the .def inside a function: the compiler keeps one group.
+ * `if ((group) == VG_SEG) ...` and include the .def inside a function: the compiler keeps one
+ * group.
  */
 #ifndef SHADOW_VMCS_VMCS_FIELDS_H
 #define SHADOW_VMCS_VMCS_FIELDS_H

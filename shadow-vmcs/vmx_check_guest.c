@@ -20,7 +20,7 @@
 #define SHADOW_VMCS     BIT32(31)
 #define PDPTES          4
 
-static bool is_guest_64(const struct vmcs_fields *v)
+static inline bool is_guest_64(const struct vmcs_fields *v)
 {
 	return is_set(v->f[F_ENTRY_CONTROLS], ENTRY_GUEST_64);
 }
@@ -193,14 +193,20 @@ static enum vmx_rule_id check_pending_debug(const struct vmcs_fields *v,
 	return RULE_NONE;
 }
 
-/* All three; most entries are active, block nothing, have nothing pending and inject nothing. */
-static enum vmx_rule_id check_other(const struct vmcs_fields *v, const struct vmx_caps *caps,
-				    const struct vmx_check_env *env)
+/* Whether the guest is active, blocks nothing, has nothing pending and is injected nothing: then no
+ * rule on its non-register state can fail. */
+static inline bool is_quiet(const struct vmcs_fields *v)
 {
 	u64 anything = v->f[F_GUEST_ACTIVITY] | v->f[F_GUEST_INTERRUPTIBILITY] |
 		       v->f[F_GUEST_PENDING_DEBUG] | (v->f[F_ENTRY_INTR_INFO] & INTR_INFO_VALID);
 
-	if (likely(anything == 0))
+	return anything == 0;
+}
+
+static enum vmx_rule_id check_other(const struct vmcs_fields *v, const struct vmx_caps *caps,
+				    const struct vmx_check_env *env)
+{
+	if (likely(is_quiet(v)))
 		return RULE_NONE;
 	REQUIRE_ALL_OF(check_activity(v, caps));
 	REQUIRE_ALL_OF(check_interruptibility(v, env));
@@ -224,14 +230,20 @@ static enum vmx_rule_id check_link(const struct vmcs_fields *v, const struct vmx
 	return RULE_NONE;
 }
 
+/* Whether the guest will use PAE paging. */
+static inline bool uses_pdptes(const struct vmcs_fields *v)
+{
+	return !is_guest_64(v) && is_set(v->f[F_GUEST_CR0], CR0_PG) &&
+	       is_set(v->f[F_GUEST_CR4], CR4_PAE);
+}
+
 /* SDM 3C "Checks on Guest Page-Directory-Pointer-Table Entries" (27.3.1.6). Without EPT the entries
  * are in memory, at CR3. */
 static enum vmx_rule_id check_pdptes(const struct vmcs_fields *v, const struct vmx_check_env *env)
 {
 	u64 pdptes[PDPTES];
 
-	if (is_guest_64(v) || !is_set(v->f[F_GUEST_CR0], CR0_PG) ||
-	    !is_set(v->f[F_GUEST_CR4], CR4_PAE))
+	if (!uses_pdptes(v))
 		return RULE_NONE;
 	if (is_set(vmcs_active_proc2(v), PROC2_EPT)) {
 		REQUIRE(PDPTE_RESERVED,
@@ -258,8 +270,9 @@ static bool segments_stale(const struct vmcs_fields *v, u32 groups)
 	       (is_set(v->f[F_GUEST_RFLAGS], RFLAGS_VM) || v->f[F_GUEST_CS_AR] == AR_V86);
 }
 
-static enum vmx_rule_id check_guest(const struct vmcs_fields *v, const struct vmx_caps *caps,
-				    const struct vmx_check_env *env, u32 groups)
+static NOINLINE enum vmx_rule_id check_guest(const struct vmcs_fields *v,
+					     const struct vmx_caps *caps,
+					     const struct vmx_check_env *env, u32 groups)
 {
 	if (groups & REGISTER_GROUPS)
 		REQUIRE_ALL_OF(check_registers(v, caps, env));
@@ -275,8 +288,19 @@ static enum vmx_rule_id check_guest(const struct vmcs_fields *v, const struct vm
 	return check_pdptes(v, env);
 }
 
+/* Whether no rule but those on RIP and RFLAGS can fail. Most entries stop there, before a register
+ * is saved. */
+static inline bool is_settled(const struct vmcs_fields *v, u32 groups)
+{
+	return !is_set(groups, REGISTER_GROUPS | SEGMENT_GROUPS | TABLE_GROUPS) &&
+	       !segments_stale(v, groups) && is_quiet(v) && v->f[F_LINK_POINTER] == NO_LINK &&
+	       !uses_pdptes(v);
+}
+
 bool vmx_check_guest(const struct vmcs_fields *v, const struct vmx_caps *offered,
 		     const struct vmx_check_env *env, u32 groups, struct vmx_verdict *out)
 {
+	if (likely(is_settled(v, groups)))
+		return verdict(check_rip_rflags(v, env), out);
 	return verdict(check_guest(v, offered, env, groups), out);
 }

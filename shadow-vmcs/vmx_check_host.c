@@ -74,8 +74,9 @@ static enum vmx_rule_id check_size(const struct vmcs_fields *v, const struct vmx
 	return RULE_NONE;
 }
 
-static enum vmx_rule_id check_host(const struct vmcs_fields *v, const struct vmx_caps *caps,
-				   const struct vmx_check_env *env, u32 groups)
+static NOINLINE enum vmx_rule_id check_host(const struct vmcs_fields *v,
+					    const struct vmx_caps *caps,
+					    const struct vmx_check_env *env, u32 groups)
 {
 	bool stale = is_set(groups, HOST_GROUPS);
 
@@ -92,5 +93,9 @@ static enum vmx_rule_id check_host(const struct vmcs_fields *v, const struct vmx
 bool vmx_check_host(const struct vmcs_fields *v, const struct vmx_caps *offered,
 		    const struct vmx_check_env *env, u32 groups, struct vmx_verdict *out)
 {
+	/* Most entries: nothing is new, and both modes that the rules compare are IA-32e mode. */
+	if (likely(!is_set(groups, HOST_GROUPS) && env->long_mode &&
+		   is_set(v->f[F_EXIT_CONTROLS], EXIT_HOST_64)))
+		return verdict(RULE_NONE, out);
 	return verdict(check_host(v, offered, env, groups), out);
 }

@@ -10,6 +10,10 @@
 
 #define BIT_OF_GROUP(group) (1U << (group))
 
+/* For what few entries come to: kept out of the way of those that most entries take. */
+#define NOINLINE      __attribute__((noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 /* One rule of vmx_check_rules.def. */
 #define REQUIRE(ID, holds)                \
 	do {                              \

@@ -79,12 +79,19 @@ static enum vmx_rule_id check_v86(const struct vmcs_fields *v)
 	return RULE_NONE;
 }
 
-/* What holds for CS, and for any other of the six when it is usable. */
-static enum vmx_rule_id check_common(u64 ar, u64 limit)
+/* Which of S, P and the reserved bits is wrong. */
+static NOINLINE enum vmx_rule_id find_wrong_bit(u64 ar)
 {
 	REQUIRE(SEGMENT_S, is_set(ar, AR_S));
 	REQUIRE(SEGMENT_P, is_set(ar, AR_P));
-	REQUIRE(SEGMENT_RESERVED, !is_set(ar, AR_RESERVED));
+	return RULE_SEGMENT_RESERVED;
+}
+
+/* What holds for CS, and for any other of the six when it is usable. */
+static ALWAYS_INLINE enum vmx_rule_id check_common(u64 ar, u64 limit)
+{
+	if (unlikely((ar & (AR_S | AR_P | AR_RESERVED)) != (AR_S | AR_P)))
+		return find_wrong_bit(ar);
 	REQUIRE(SEGMENT_G, granularity_fits(ar, limit));
 	return RULE_NONE;
 }
@@ -130,8 +137,8 @@ static enum vmx_rule_id check_ss(const struct vmcs_fields *v, const struct mode 
 }
 
 /* DS, ES, FS or GS. */
-static enum vmx_rule_id check_data(const struct vmcs_fields *v, int segment,
-				   const struct mode *mode)
+static ALWAYS_INLINE enum vmx_rule_id check_data(const struct vmcs_fields *v, int segment,
+						 const struct mode *mode)
 {
 	u64 ar = ar_of(v, segment);
 	u64 type = ar & AR_TYPE_MASK;

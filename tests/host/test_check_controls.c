@@ -84,6 +84,7 @@ static const struct broken_rule execution[] = {
 	  entry_few_offers,
 	  { OR(EPTP, EPTP_AD) } },
 	{ "EPTP reserved bits 11:7 and 63:N must all be 0", entry_64, { OR(EPTP, BIT(11)) } },
+	{ "EPTP reserved bits 11:7 and 63:N must all be 0", entry_64, { OR(EPTP, BIT(7)) } },
 	{ "EPTP reserved bits 11:7 and 63:N must all be 0",
 	  entry_64,
 	  { OR(EPTP, ENTRY_BEYOND_BIT) } },

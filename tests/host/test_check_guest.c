@@ -115,7 +115,7 @@ static const struct broken_rule rip_rflags[] = {
 #define PENDING_QUOTE  "pending debug exceptions: bits 11:4, 13, 15 and 63:17 must be 0"
 #define BS_SET_QUOTE   "STI, MOV SS or HLT: BS (bit 14) must be 1 if RFLAGS.TF is 1 and BTF is 0"
 #define BS_CLEAR_QUOTE "STI, MOV SS or HLT: BS (bit 14) must be 0 if RFLAGS.TF is 0 or BTF is 1"
-#define RTM_QUOTE      "RTM (bit 16): bits 11:0, 14 must be 0, bit 12 1, MOV SS 0, and RTM supported"
+#define RTM_QUOTE      "RTM (bit 16): bits 14, 11:0 must be 0, bit 12 1, no MOV SS, RTM supported"
 
 static const struct broken_rule others[] = {
 	{ "the activity state must be 0-3, one supported by the implementation",

@@ -21,7 +21,7 @@
 	}
 
 #define RESERVED_QUOTE "CS, or usable: bits 11:8 and 31:17 (reserved) must all be 0"
-#define G_QUOTE        "CS, or usable: G must be 0 if limit bits 11:0 are not all 1, 1 if 31:20 not all 0"
+#define G_QUOTE        "CS, or usable: G is 0 if limit 11:0 are not all 1, 1 if 31:20 not all 0"
 #define DPL_QUOTE                                                                                \
 	"DS, ES, FS, GS, if usable, not unrestricted guest, Type 0-11: the DPL is at least the " \
 	"RPL"
@@ -133,7 +133,7 @@ static const struct broken_rule segments[] = {
 	{ "TR: bits 11:8 and 31:17 (reserved) must all be 0",
 	  entry_64,
 	  { OR(GUEST_TR_AR, BIT(9)) } },
-	{ "TR: G must be 0 if limit bits 11:0 are not all 1, 1 if 31:20 not all 0",
+	{ "TR: G is 0 if limit 11:0 are not all 1, 1 if 31:20 not all 0",
 	  entry_64,
 	  { OR(GUEST_TR_AR, AR_G) } },
 	{ "TR: the unusable bit (16) must be 0", entry_64, { OR(GUEST_TR_AR, AR_UNUSABLE) } },
@@ -143,7 +143,7 @@ static const struct broken_rule segments[] = {
 	{ "LDTR, if usable: bits 11:8 and 31:17 (reserved) must all be 0",
 	  entry_64,
 	  { OR(GUEST_LDTR_AR, BIT(30)) } },
-	{ "LDTR, if usable: G must be 0 if limit bits 11:0 are not all 1, 1 if 31:20 not all 0",
+	{ "LDTR, if usable: G is 0 if limit 11:0 are not all 1, 1 if 31:20 not all 0",
 	  entry_64,
 	  { SET(GUEST_LDTR_LIMIT, BIT(21) | 0xfff) } },
 };

@@ -11,7 +11,5 @@ void asm_offsets(void);
 void asm_offsets(void)
 {
 	OFFSET(VCPU_STACK, offsetof(struct vcpu, stack));
-	OFFSET(VCPU_LAUNCHED, offsetof(struct vcpu, launched));
-	OFFSET(VCPU_ENTRY_FAILED, offsetof(struct vcpu, entry_failed));
-	OFFSET(REGS_SIZE, sizeof(struct regs));
+	OFFSET(VCPU_ENTER, offsetof(struct vcpu, enter));
 }

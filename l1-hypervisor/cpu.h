@@ -27,8 +27,6 @@ struct cpu {
 	struct cpu_head head;
 	u32 index;
 	struct vcpu *vcpu;
-	/* An NMI reached this CPU while L1 ran; its guest gets it at the next entry. */
-	volatile bool nmi_pending;
 	volatile bool started;
 	u64 gdt[6];
 	struct tss tss;

@@ -7,6 +7,7 @@
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/panic.h"
+#include "l1-hypervisor/vcpu.h"
 
 #define VECTORS          32
 #define GATE_INTERRUPT64 0x8e00ULL
@@ -54,8 +55,8 @@ u64 exceptions_base(void)
 
 void exception_handle(struct exception_frame *frame)
 {
-	if (frame->vector == EXC_NMI) {
-		this_cpu()->nmi_pending = true;
+	if (frame->vector == EXC_NMI && this_cpu()->vcpu) {
+		this_cpu()->vcpu->pending |= PENDING_NMI;
 		return;
 	}
 	for (const struct exception_fixup *f = exception_fixups; f < exception_fixups_end; f++) {

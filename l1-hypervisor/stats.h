@@ -8,33 +8,31 @@
 
 #include "l1-hypervisor/leaf/types.h"
 
-#define STATS_REASONS 80 /* more than either vendor has; a higher number counts as the last */
+#define STATS_REASONS 80 /* more than either vendor has */
 #define STATS_BUCKETS 32 /* log2 histogram: bucket n counts 2^n <= ticks < 2^(n+1) */
 
 enum stats_by { BY_L1, BY_L2, BY_COUNT };
 
-struct stats_row {
-	u64 count;
+/* The ticks of one row. */
+struct stats_ticks {
 	u64 sum;
-	u64 min;
+	u64 min; /* less 1, so that zero means none yet */
 	u64 max;
 	u32 histogram[STATS_BUCKETS];
 };
 
 struct stats {
-	struct stats_row row[2][BY_COUNT][STATS_REASONS];
+	u64 count[2][BY_COUNT][STATS_REASONS];
+	struct stats_ticks ticks[2][BY_COUNT][STATS_REASONS];
 };
 
-static inline struct stats_row *stats_row(struct stats *stats, u32 level, u32 reason,
-					  enum stats_by by)
+static inline void stats_count(struct stats *stats, u32 level, enum stats_by by, u32 reason)
 {
-	if (unlikely(reason >= STATS_REASONS))
-		reason = STATS_REASONS - 1;
-	return &stats->row[level - 2][by][reason];
+	stats->count[level - 2][by][reason]++;
 }
 
-/* Adds `ticks` to a row that was counted already. */
-void stats_ticks(struct stats_row *row, u64 ticks);
+/* Adds the ticks of an exit that was counted already. */
+void stats_add_ticks(struct stats *stats, u32 level, enum stats_by by, u32 reason, u64 ticks);
 void stats_reset(struct stats *stats);
 /* Writes all rows that are not zero to the log as `exits` lines. */
 void stats_log(const struct stats *stats, u32 cpu, const char *(*reason_name)(u32 reason));

@@ -14,18 +14,16 @@ void trace_init(struct trace *trace)
 
 void trace_log(const struct trace *trace, const char *(*reason_name)(u32 reason))
 {
-	u32 first = trace->next > TRACE_ENTRIES ? trace->next - TRACE_ENTRIES : 0;
+	for (u32 i = 0; i < TRACE_ENTRIES; i++) {
+		const struct trace_entry *e = &trace->entry[(trace->next + i) % TRACE_ENTRIES];
 
-	for (u32 i = first; i < trace->next; i++) {
-		const struct trace_entry *e = &trace->entry[i % TRACE_ENTRIES];
-
+		if (!e->level)
+			continue;
 		log_begin("trace");
 		log_number("level", e->level);
 		log_number("reason", e->reason);
-		log_text("name", reason_name(e->reason & 0xffff));
+		log_text("name", reason_name(e->reason));
 		log_number("rip", e->rip);
-		log_number("qualification", e->qualification);
-		log_number("tsc", e->tsc);
 		log_end();
 	}
 }

@@ -12,25 +12,26 @@
 #define TRACE_MAGIC   "NBTRACE1"
 
 struct trace_entry {
-	u64 tsc;
 	u64 rip;
-	u64 qualification;
 	u32 reason;
 	u32 level;
 };
 
 struct trace {
 	u8 magic[8];
-	u32 next; /* counts up for ever; the newest entry is (next - 1) % size */
+	u32 next; /* index of the oldest entry, which is overwritten next */
 	u32 size;
 	struct trace_entry entry[TRACE_ENTRIES];
 };
 
 void trace_init(struct trace *trace);
 
-static inline struct trace_entry *trace_next(struct trace *trace)
+static inline void trace_add(struct trace *trace, u64 rip, u32 reason, u32 level)
 {
-	return &trace->entry[trace->next++ % TRACE_ENTRIES];
+	u32 at = trace->next % TRACE_ENTRIES;
+
+	trace->next = at + 1;
+	trace->entry[at] = (struct trace_entry){ rip, reason, level };
 }
 
 /* Writes the entries to the log, oldest first. */

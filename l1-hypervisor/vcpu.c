@@ -27,51 +27,64 @@ void vcpu_create(const struct options *options)
 }
 
 /*
- * Calls the entry stub. The stub changes every register, which the compiler is told here, so that
- * it keeps nothing in registers across the guest and the stub need not save and restore them.
+ * Calls the entry stub that is due. It changes every register, which the compiler is told here, so
+ * that nothing is kept in registers across the guest and the stub need not save and restore them.
  */
-static inline void enter(struct vcpu *vcpu)
+static inline __attribute__((always_inline)) struct vcpu *enter(struct vcpu *vcpu)
 {
-	__asm__ volatile("call *%1"
+	__asm__ volatile("call *%c1(%0)"
 			 : "+D"(vcpu)
-			 : "m"(backend->enter)
-			 : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13",
-			   "r14", "r15", "memory", "cc");
+			 : "i"(offsetof(struct vcpu, enter))
+			 : "rax", "rbx", "rcx", "rdx", "rsi", "rbp", "r8", "r9", "r10", "r11",
+			   "r12", "r13", "r14", "r15", "memory", "cc");
+	return vcpu;
 }
 
-static inline void count_exit(struct vcpu *vcpu, u32 level, u32 reason, enum stats_by by,
-			      u64 start)
+/* The stack pointer inside of the entry stub, which is called from one place with one depth. */
+static inline __attribute__((always_inline)) void note_stack(struct vcpu *vcpu)
 {
-	struct stats_row *row = stats_row(vcpu->stats, level, reason, by);
+	__asm__ volatile("lea -8(%%rsp), %0" : "=r"(vcpu->stack));
+}
 
-	if (vcpu->stats_mode == STATS_OFF)
-		return;
-	row->count++;
-	if (unlikely(vcpu->stats_mode == STATS_FULL))
-		stats_ticks(row, rdtsc() - start);
+static inline void prepare(struct vcpu *vcpu)
+{
+	if (unlikely(vcpu->pending))
+		backend->prepare(vcpu);
+}
+
+/* stats=full: the ticks between exit and entry too. */
+__attribute__((noreturn)) static void loop_timed(struct vcpu *vcpu)
+{
+	note_stack(vcpu);
+	for (;;) {
+		vcpu = enter(vcpu);
+
+		u64 start = rdtsc();
+		u32 level = vcpu->level;
+
+		vcpu->by = BY_L1;
+		backend->handle(vcpu);
+		prepare(vcpu);
+		stats_add_ticks(vcpu->stats, level, vcpu->by, vcpu->reason, rdtsc() - start);
+	}
+}
+
+__attribute__((noreturn)) static void loop(struct vcpu *vcpu)
+{
+	note_stack(vcpu);
+	for (;;) {
+		vcpu = enter(vcpu);
+		backend->handle(vcpu);
+		vcpu = this_cpu()->vcpu;
+		prepare(vcpu);
+	}
 }
 
 void vcpu_loop(void)
 {
 	struct vcpu *vcpu = this_cpu()->vcpu;
-	u64 start = 0;
 
-	for (;;) {
-		enter(vcpu);
-		count_access(exits, 1);
-		if (unlikely(vcpu->stats_mode == STATS_FULL))
-			start = rdtsc();
-		backend->decode(vcpu);
-
-		enum stats_by by = BY_L1;
-		u32 level = vcpu->level;
-		u32 reason = vcpu->reason;
-		enum outcome outcome = backend->handle(vcpu, &by);
-
-		if (outcome != OUTCOME_RESUME)
-			backend->finish(vcpu, outcome);
-		if (unlikely(vcpu->pending || this_cpu()->nmi_pending))
-			backend->prepare(vcpu);
-		count_exit(vcpu, level, reason, by, start);
-	}
+	if (vcpu->stats_mode == STATS_FULL)
+		loop_timed(vcpu);
+	loop(vcpu);
 }

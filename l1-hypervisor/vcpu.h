@@ -15,18 +15,20 @@
 #include "l1-hypervisor/trace.h"
 
 /* Work to do before the next entry, in vcpu->pending. */
-#define PENDING_ABSENT_PAGE     BIT(0) /* a page of absent memory was lent writable: take it back */
-#define PENDING_ABSENT_PAGE_NEW BIT(1) /* it was lent in this exit: let the store happen first */
+#define PENDING_NMI             BIT(0) /* one reached this CPU while L1 ran; it is the guest's */
+#define PENDING_ABSENT_PAGE     BIT(1) /* a page of absent memory was lent writable: take it back */
+#define PENDING_ABSENT_PAGE_NEW BIT(2) /* it was lent in this exit: let the store happen first */
 
 struct vcpu {
-	struct regs regs; /* first: the entry stub pushes and pops it */
-	u64 stack;        /* L1's stack while the guest runs (entry stub) */
-	u32 launched;     /* the loaded VMCS was launched (entry stub) */
-	u32 entry_failed; /* the entry instruction failed (entry stub) */
+	struct regs regs;	       /* first: the entry stub pushes and pops it */
+	u64 stack;		       /* L1's stack pointer in the entry stub's caller */
+	void (*enter)(struct vcpu *v); /* the entry stub that is due */
 
-	u32 level; /* whose exit is handled: 2 or 3 */
-	u32 reason;
-	u64 pending;
+	u32 level;  /* whose exit is handled: 2 or 3 */
+	u32 reason; /* of the exit */
+	u64 rip;    /* at the exit */
+	enum stats_by by;
+	volatile u64 pending;
 	struct fault fault; /* for OUTCOME_EXCEPTION */
 	enum stats_mode stats_mode;
 	struct stats *stats;
@@ -46,16 +48,10 @@ struct backend {
 	void (*vcpu_init)(struct vcpu *vcpu, const struct options *options);
 	void (*start)(struct vcpu *vcpu, const struct load_plan *plan);
 	void (*wait_for_sipi)(struct vcpu *vcpu);
-	/* The entry stub: runs the guest until it exits. Changes every register but RSP and RBP. */
-	void (*enter)(struct vcpu *vcpu);
-	/* After an exit: fills level and reason. */
-	void (*decode)(struct vcpu *vcpu);
-	/* Does what the exit asks for; `*by` says for whom it was. */
-	enum outcome (*handle)(struct vcpu *vcpu, enum stats_by *by);
-	/* Applies the outcome to the guest that was current: the only place that advances RIP,
-	 * raises exceptions or sets the flags of VMfail. */
-	void (*finish)(struct vcpu *vcpu, enum outcome outcome);
-	/* Prepares for the next entry when vcpu->pending or an NMI asks for it. */
+	/* Serves the exit: decodes it into level, reason and rip, traces and counts it, asks whose
+	 * it is, does what it asks for and applies the outcome to the guest. */
+	void (*handle)(struct vcpu *vcpu);
+	/* Prepares for the next entry what vcpu->pending asks for. */
 	void (*prepare)(struct vcpu *vcpu);
 	/* The ways that are set. */
 	const struct ways *(*ways)(struct vcpu *vcpu);

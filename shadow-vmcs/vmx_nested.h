@@ -80,11 +80,17 @@ struct vmx_ways {
 	bool flush;			 /* tlb=flush */
 };
 
+struct vcpu;
+
+/* The entry stubs: by VMRESUME, and by VMLAUNCH for a VMCS that is clear. */
+void vmx_resume(struct vcpu *vcpu);
+void vmx_launch(struct vcpu *vcpu);
+
 struct vmx_nested {
 	struct regs *regs;
 	struct fault *fault;
 	u32 *level;
-	u32 *hw_launched; /* of the loaded VMCS, for the entry stub */
+	void (**enter)(struct vcpu *vcpu); /* the core's choice of entry stub: by the loaded VMCS */
 	struct vmx_check_env env;
 	const struct vmx_core *core;
 	const struct vmx_caps *platform;

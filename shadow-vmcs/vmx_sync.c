@@ -11,7 +11,7 @@ void vmx_load(struct vmx_nested *n, struct hw_vmcs *hw)
 		return;
 	(void)vmptrld_raw(hw->region);
 	n->loaded = hw;
-	*n->hw_launched = hw->launched;
+	*n->enter = hw->launched ? vmx_resume : vmx_launch;
 	/* From the next exit on it is launched; a failed entry takes this back. */
 	hw->launched = 1;
 }

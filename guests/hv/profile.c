@@ -203,7 +203,7 @@
 	X(EXIT_MSR_LOAD_COUNT)  \
 	X(ENTRY_MSR_LOAD_COUNT)
 
-#define READ_FIELD(NAME)  vmx_get_to(VMCS_##NAME, &fields->f[F_##NAME]);
+#define READ_FIELD(NAME)  fields->f[F_##NAME] = vmx_get(VMCS_##NAME);
 #define WRITE_FIELD(NAME) vmx_set(VMCS_##NAME, fields->f[F_##NAME]);
 #define ACCESS(NAME)      { F_##NAME, VMCS_##NAME },
 
@@ -235,7 +235,7 @@ static const struct access counted_writes[] = { COUNTED_WRITES(ACCESS) };
 static void counted_read(const struct profile *profile, struct vmcs_fields *fields)
 {
 	for (u32 i = 0; i < profile->reads; i++)
-		vmx_get_to(counted_reads[i].encoding, &fields->f[counted_reads[i].row]);
+		fields->f[counted_reads[i].row] = vmx_get(counted_reads[i].encoding);
 }
 
 static void counted_write(const struct profile *profile, const struct vmcs_fields *fields)
@@ -326,6 +326,6 @@ void profile_prepare(const struct profile *profile, struct vmcs_fields *fields)
 	for (u32 i = 0; i < profile->writes; i++) {
 		const struct access *a = &profile->write_list[i];
 
-		vmx_get_to(a->encoding, &fields->f[a->row]);
+		fields->f[a->row] = vmx_get(a->encoding);
 	}
 }

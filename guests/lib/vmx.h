@@ -151,24 +151,11 @@ failed:
 	vmx_access_failed(encoding);
 }
 
-/* The same, straight to memory. */
-static inline void vmx_get_to(u32 encoding, u64 *value)
-{
-	__asm__ goto("vmread %0, %1\n\tjbe %l[failed]"
-		     :
-		     : "r"((u64)encoding), "m"(*value)
-		     : "cc", "memory"
-		     : failed);
-	return;
-failed:
-	vmx_access_failed(encoding);
-}
-
 static inline void vmx_set(u32 encoding, u64 value)
 {
 	__asm__ goto("vmwrite %1, %0\n\tjbe %l[failed]"
 		     :
-		     : "r"((u64)encoding), "rm"(value)
+		     : "r"((u64)encoding), "r"(value)
 		     : "cc", "memory"
 		     : failed);
 	return;

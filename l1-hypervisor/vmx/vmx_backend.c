@@ -13,56 +13,56 @@
 #include "shadow-vmcs/vmcs_hw.h"
 #include "shadow-vmcs/vmx_exits.h"
 
-void vmx_enter(struct vcpu *vcpu);
+void vmx_entry_failed(struct vcpu *vcpu);
 
 static vmx_handler *const handlers[] = {
 #define VMX_EXIT(number, NAME, handler, wanted, kind) [number] = vmx_handle_##handler,
 #include "shadow-vmcs/vmx_exits.def"
 };
 
-static void trace(struct vcpu *vcpu)
-{
-	struct trace_entry *e = trace_next(vcpu->trace);
-
-	e->tsc = rdtsc();
-	e->rip = vmcs_read(GUEST_RIP);
-	e->qualification = vmcs_read(EXIT_QUALIFICATION);
-	e->reason = vcpu->reason;
-	e->level = vcpu->level;
-}
-
-static void decode(struct vcpu *vcpu)
-{
-	vcpu->reason = vmcs_read(EXIT_REASON) & EXIT_REASON_BASIC;
-	trace(vcpu);
-}
-
-/* The entry instruction itself failed: for L3 that is L2's doing. */
-static enum outcome entry_failed(struct vcpu *vcpu)
+/* Called by the entry stub when the entry instruction itself failed: for L3 that is L2's doing. */
+void vmx_entry_failed(struct vcpu *vcpu)
 {
 	u32 error = vmcs_read(INSTRUCTION_ERROR);
 
 	if (vcpu->level == 2)
 		panic("VM entry to L2 failed with VM-instruction error %u", error);
-	vcpu->entry_failed = 0;
 	vmx_reflect_vmfail(&vmx_of(vcpu)->nested, error);
-	return OUTCOME_VMFAIL_VALID;
+	vcpu->rip = vmcs_read(GUEST_RIP);
+	vmx_finish(vcpu, OUTCOME_VMFAIL_VALID);
 }
 
-static enum outcome handle(struct vcpu *vcpu, enum stats_by *by)
+/* An exit of L3: L2's to see, or L1's to serve behind L2's back. */
+static enum outcome handle_level3(struct vcpu *vcpu)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
 
-	if (unlikely(vcpu->entry_failed))
-		return entry_failed(vcpu);
-	if (vcpu->level == 2)
-		return handlers[vcpu->reason](vcpu);
-	if (vmx_l2_wants(n, vcpu->reason)) {
-		*by = BY_L2;
-		vmx_reflect(n, vcpu->reason);
-		return OUTCOME_RESUME;
+	if (!vmx_l2_wants(n, vcpu->reason)) {
+		stats_count(vcpu->stats, 3, BY_L1, vcpu->reason);
+		return vmx_handle_for_l3(vcpu);
 	}
-	return vmx_handle_for_l3(vcpu);
+	stats_count(vcpu->stats, 3, BY_L2, vcpu->reason);
+	vcpu->by = BY_L2;
+	vmx_reflect(n, vcpu->reason);
+	return OUTCOME_REFLECT;
+}
+
+static void handle(struct vcpu *vcpu)
+{
+	u32 reason = vmcs_read(EXIT_REASON) & EXIT_REASON_BASIC;
+	enum outcome outcome;
+
+	vcpu->reason = reason;
+	vcpu->rip = vmcs_read(GUEST_RIP);
+	count_access(exits, 1);
+	trace_add(vcpu->trace, vcpu->rip, reason, vcpu->level);
+	if (likely(vcpu->level == 2)) {
+		stats_count(vcpu->stats, 2, BY_L1, reason);
+		outcome = handlers[reason](vcpu);
+	} else {
+		outcome = handle_level3(vcpu);
+	}
+	vmx_finish(vcpu, outcome);
 }
 
 static const struct ways *ways(struct vcpu *vcpu)
@@ -95,10 +95,7 @@ const struct backend vmx_backend = {
 	.vcpu_init = vmx_vcpu_init,
 	.start = vmx_start,
 	.wait_for_sipi = vmx_wait_for_sipi,
-	.enter = vmx_enter,
-	.decode = decode,
 	.handle = handle,
-	.finish = vmx_finish,
 	.prepare = vmx_prepare,
 	.ways = ways,
 	.set_ways = vmx_set_ways,

@@ -2,23 +2,19 @@
  * The world switch of VMX, which returns to C. Runs the guest of the current VMCS until it exits.
  *
  * The host RSP of every VMCS is the end of vcpu->regs, the first member, so that the guest's
- * registers are pushed straight into place. An NMI there uses a stack of its own (IST).
- * In: RDI = vcpu. Changes every register but RSP and RBP.
+ * registers are pushed straight into place. An NMI there uses a stack of its own (IST). L1's own
+ * stack pointer at the call never changes, so the loop stores it once in vcpu->stack.
+ * In: RDI = vcpu. Out: RDI = vcpu; every other register but RSP is changed.
  */
 #include "asm_offsets.h"
 
-	.section .text
-	.globl vmx_enter, vmx_exit
-vmx_enter:
-	pushq %rbp
-	movq %rsp, VCPU_STACK(%rdi)
-	cmpl $0, VCPU_LAUNCHED(%rdi)
+	.macro load_guest_registers
 	movq %rdi, %rsp
 	popq %rax
 	popq %rcx
 	popq %rdx
 	popq %rbx
-	leaq 8(%rsp), %rsp
+	popq %rbp			/* the slot of RSP */
 	popq %rbp
 	popq %rsi
 	popq %rdi
@@ -30,12 +26,9 @@ vmx_enter:
 	popq %r13
 	popq %r14
 	popq %r15
-	je 1f
-	vmresume
-	jmp 2f
-1:	vmlaunch
-2:	movl $1, VCPU_ENTRY_FAILED - REGS_SIZE(%rsp)
-vmx_exit:
+	.endm
+
+	.macro store_guest_registers
 	pushq %r15
 	pushq %r14
 	pushq %r13
@@ -47,15 +40,42 @@ vmx_exit:
 	pushq %rdi
 	pushq %rsi
 	pushq %rbp
-	pushq %rsp
+	pushq %rbp			/* the slot of RSP */
 	pushq %rbx
 	pushq %rdx
 	pushq %rcx
 	pushq %rax
 	movq %rsp, %rdi
-	movl $1, VCPU_LAUNCHED(%rdi)
+	.endm
+
+	.section .text
+	.globl vmx_resume, vmx_launch, vmx_exit
+
+	/* The first entry of a VMCS. The next one resumes, unless this one fails. */
+vmx_launch:
+	movq $vmx_resume, VCPU_ENTER(%rdi)
+	load_guest_registers
+	vmlaunch
+	jmp entry_failed
+
+	.balign 16
+vmx_resume:
+	load_guest_registers
+	vmresume
+
+	/* The entry instruction failed: nothing ran, and EXIT_REASON says nothing. */
+entry_failed:
+	store_guest_registers
 	movq VCPU_STACK(%rdi), %rsp
-	popq %rbp
+	pushq %rdi
+	call vmx_entry_failed
+	popq %rdi
+	jmp *VCPU_ENTER(%rdi)
+
+	.balign 16
+vmx_exit:
+	store_guest_registers
+	movq VCPU_STACK(%rdi), %rsp
 	ret
 
 	.section .note.GNU-stack, "", @progbits

@@ -11,35 +11,29 @@
 
 #define BLOCKING_BY_INSN (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
 
-/* RIP after an instruction: outside of 64-bit code it has 32 bits. */
-static u64 next_rip(u64 rip, u32 length)
-{
-	u64 next = rip + length;
-
-	if (unlikely((rip ^ next) >> 32) && !(vmcs_read(GUEST_CS_AR) & AR_L))
-		next &= 0xffffffff;
-	return next;
-}
-
-/* An emulated instruction ends as every instruction does: SDM 3B "Single-Stepping Exceptions" and
- * SDM 3A "Masking Exceptions and Interrupts When Switching Stacks". */
-static void advance(u64 rflags)
+/* An emulated instruction ends as every instruction does: RIP goes on (outside of 64-bit code it
+ * has 32 bits), blocking by STI and MOV SS ends, and a single step traps (SDM 3B "Single-Stepping",
+ * SDM 3A "Masking Exceptions and Interrupts When Switching Stacks"). */
+static inline void advance(struct vcpu *vcpu, u64 rflags)
 {
 	u32 blocking = vmcs_read(GUEST_INTERRUPTIBILITY);
+	u64 next = vcpu->rip + vmcs_read(EXIT_INSN_LENGTH);
 
-	vmcs_write(GUEST_RIP, next_rip(vmcs_read(GUEST_RIP), vmcs_read(EXIT_INSN_LENGTH)));
+	if (unlikely((vcpu->rip ^ next) >> 32) && !(vmcs_read(GUEST_CS_AR) & AR_L))
+		next &= 0xffffffff;
+	vmcs_write(GUEST_RIP, next);
 	if (unlikely(blocking & BLOCKING_BY_INSN))
 		vmcs_write(GUEST_INTERRUPTIBILITY, blocking & ~BLOCKING_BY_INSN);
 	if (unlikely(rflags & RFLAGS_TF))
 		vmcs_write(GUEST_PENDING_DEBUG, vmcs_read(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
-static void advance_with_flags(u64 set)
+static void advance_with_flags(struct vcpu *vcpu, u64 set)
 {
 	u64 rflags = (vmcs_read(GUEST_RFLAGS) & ~RFLAGS_ARITHMETIC) | set;
 
 	vmcs_write(GUEST_RFLAGS, rflags);
-	advance(rflags);
+	advance(vcpu, rflags);
 }
 
 static void raise(const struct fault *fault)
@@ -65,19 +59,19 @@ void vmx_finish(struct vcpu *vcpu, enum outcome outcome)
 	case OUTCOME_REFLECT:
 		break;
 	case OUTCOME_ADVANCE:
-		advance(vmcs_read(GUEST_RFLAGS));
+		advance(vcpu, vmcs_read(GUEST_RFLAGS));
 		break;
 	case OUTCOME_EXCEPTION:
 		raise(&vcpu->fault);
 		break;
 	case OUTCOME_VMSUCCEED:
-		advance_with_flags(0);
+		advance_with_flags(vcpu, 0);
 		break;
 	case OUTCOME_VMFAIL_INVALID:
-		advance_with_flags(RFLAGS_CF);
+		advance_with_flags(vcpu, RFLAGS_CF);
 		break;
 	case OUTCOME_VMFAIL_VALID:
-		advance_with_flags(RFLAGS_ZF);
+		advance_with_flags(vcpu, RFLAGS_ZF);
 		break;
 	}
 }
@@ -110,12 +104,12 @@ static void deliver_nmi(struct vcpu *vcpu)
 	} else {
 		vmcs_write(ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_NMI | EXC_NMI);
 	}
-	this_cpu()->nmi_pending = false;
+	vcpu->pending &= ~PENDING_NMI;
 }
 
 void vmx_prepare(struct vcpu *vcpu)
 {
-	if (this_cpu()->nmi_pending)
+	if (vcpu->pending & PENDING_NMI)
 		deliver_nmi(vcpu);
 	if (!(vcpu->pending & PENDING_ABSENT_PAGE))
 		return;

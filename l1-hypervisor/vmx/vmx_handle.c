@@ -35,7 +35,7 @@ enum outcome vmx_handle_exception(struct vcpu *vcpu)
 {
 	if ((vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) != INTR_TYPE_NMI)
 		return vmx_handle_none(vcpu);
-	this_cpu()->nmi_pending = true;
+	vcpu->pending |= PENDING_NMI;
 	return OUTCOME_RESUME;
 }
 

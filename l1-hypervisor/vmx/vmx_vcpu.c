@@ -171,7 +171,7 @@ void vmx_vcpu_init(struct vcpu *vcpu, const struct options *options)
 	n->regs = &vcpu->regs;
 	n->fault = &vcpu->fault;
 	n->level = &vcpu->level;
-	n->hw_launched = &vcpu->launched;
+	n->enter = &vcpu->enter;
 	n->core = &v->core;
 	n->platform = vmx_platform();
 	n->enabled = options->nested;

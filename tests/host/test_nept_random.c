@@ -42,7 +42,8 @@ struct expectation {
 	struct reference_walk walk23;
 };
 
-static struct expectation expect(struct fake_memory *tables, u64 address, unsigned access)
+/* With EPTP_AD in `eptp` flags are set in `tables`. */
+static struct expectation expect(struct fake_memory *tables, u64 eptp, u64 address, unsigned access)
 {
 	struct reference_cpu l2s_cpu = { .entry = their_entry,
 					 .ctx = tables,
@@ -53,7 +54,7 @@ static struct expectation expect(struct fake_memory *tables, u64 address, unsign
 	struct expectation e = { 0 };
 	struct reference_walk walk12;
 
-	e.verdict = reference_ept_walk(&l2s_cpu, eptp23, address, access, &e.walk23);
+	e.verdict = reference_ept_walk(&l2s_cpu, eptp, address, access, &e.walk23);
 	if (e.verdict != REFERENCE_OK)
 		return e;
 	if (hardware_read(&ept12, e.walk23.physical, &walk12) != REFERENCE_OK)
@@ -103,8 +104,7 @@ static void assert_ept13_gives_no_more(u64 address)
 
 	if (hardware_walk(nept_root_pointer(&nept) & ~EPTP_AD, address, 0, &walk) != REFERENCE_OK)
 		return;
-	memcpy(theirs.page, ours.page, sizeof(ours.page));
-	e = expect(&theirs, address, 0);
+	e = expect(&ours, eptp23 & ~EPTP_AD, address, 0);
 	assert_int_equal(e.verdict, REFERENCE_OK);
 	assert_int_equal(rights_of(&walk) & ~e.rights, 0);
 	assert_int_equal(walk.physical, e.physical);
@@ -117,7 +117,7 @@ static void one_fault(u64 address, unsigned access)
 	struct nept_fault fault = { 0 };
 	struct reference_walk walk;
 	enum nept_result result;
-	struct expectation e = expect(&theirs, address, access);
+	struct expectation e = expect(&theirs, eptp23, address, access);
 
 	result = nept_fill(&nept, PA3(address), access, &fault);
 	if (result == NEPT_NOMEM) {

@@ -212,6 +212,18 @@ static void test_unrestricted_guest_frees_the_rpl(void **state)
 	assert_string_equal(entry_run(vmx_check_guest, &e, VG_ALL), "passes");
 }
 
+/* A 64-bit guest in compatibility mode runs 32-bit code. */
+static void test_compatibility_mode_code(void **state)
+{
+	struct entry e;
+
+	(void)state;
+	entry_64(&e);
+	e.v.f[F_GUEST_CS_AR] = (e.v.f[F_GUEST_CS_AR] & ~AR_L) | AR_DB;
+	e.v.f[F_GUEST_RIP] = 0x1000;
+	assert_string_equal(entry_run(vmx_check_guest, &e, VG_ALL), "passes");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_every_rule_is_quoted),
 		cmocka_unit_test(test_unusable_registers_may_hold_anything),
 		cmocka_unit_test(test_unusable_ss_keeps_its_dpl),
+		cmocka_unit_test(test_compatibility_mode_code),
 		cmocka_unit_test(test_unrestricted_guest_frees_the_rpl),
 	};
 

@@ -57,7 +57,8 @@ static bool word_is(const char *word, size_t length, const char *name)
 	return strlen(name) == length && memcmp(word, name, length) == 0;
 }
 
-int vmcs_row_of_name(const char *name, size_t length)
+/* The row of a name, or -1. */
+static int row_of_name(const char *name, size_t length)
 {
 	for (int row = 0; row < VMCS_ROWS; row++)
 		if (word_is(name, length, names[row]))
@@ -125,7 +126,7 @@ static enum vmcs_expose_result add_word(struct vmcs_expose *set, const char *wor
 		}
 		return VMCS_EXPOSE_OK;
 	}
-	named = vmcs_row_of_name(word, length);
+	named = row_of_name(word, length);
 	if (named < 0)
 		return VMCS_EXPOSE_UNKNOWN;
 	if (vmcs_table[named].expose == EXPOSE_TRAP)

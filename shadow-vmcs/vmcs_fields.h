@@ -159,9 +159,6 @@ static inline u64 vmcs_value_mask(int row)
 /* The name as in vmcs_fields.def. */
 const char *vmcs_field_name(int row);
 
-/* The row of a name, or -1. */
-int vmcs_row_of_name(const char *name, size_t length);
-
 /* What hardware shadowing exposes to L2, by row, and the rows that are exposed at all. */
 struct vmcs_expose {
 	u8 access[VMCS_ROWS]; /* enum vmcs_expose_access */

@@ -67,8 +67,11 @@ static inline u32 vmcs_active_proc2(const struct vmcs_fields *v)
  * Each returns whether all its rules hold, in the manual's order, and describes the first that does
  * not in *out. `groups` has bit G set for each group that changed since an entry with this vmcs23
  * last passed all three; VG_ALL when there was none. `offered` and everything in *env except
- * long_mode and current_vmcs must be those of that entry. A failure is VMfail 7 for the controls, 8
- * for the host state, and for the guest state an exit with reason 33 and the qualification given.
+ * long_mode and current_vmcs must be those of that entry. Rules of a stale group look at fields of
+ * others too; v must be true there. With VG_IP and VG_EVENT alone these are CR0, CR4, DEBUGCTL, the
+ * access rights of CS and SS, the link pointer, all controls, TPR threshold and virtual-APIC
+ * address, and with PAE paging CR3 and the PDPTEs. A failure is VMfail 7 for the controls, 8 for
+ * the host state, and for the guest state an exit with reason 33 and the qualification given.
  */
 bool vmx_check_controls(const struct vmcs_fields *v, const struct vmx_caps *offered,
 			const struct vmx_check_env *env, u32 groups, struct vmx_verdict *out);

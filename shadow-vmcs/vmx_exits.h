@@ -26,16 +26,4 @@ static inline const char *vmx_exit_name(u32 reason)
 	return reason < VMX_EXIT_REASONS ? names[reason] : NULL;
 }
 
-/* Whether an instruction made this exit, so that whoever emulates it advances RIP. */
-static inline bool vmx_exit_is_instruction(u32 reason)
-{
-	enum { EVENT = 0, INSN = 1 };
-	static const u8 kinds[VMX_EXIT_REASONS] = {
-#define VMX_EXIT(number, NAME, handler, wanted, kind) [number] = (kind),
-#include "shadow-vmcs/vmx_exits.def"
-	};
-
-	return reason < VMX_EXIT_REASONS && kinds[reason];
-}
-
 #endif

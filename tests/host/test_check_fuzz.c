@@ -137,6 +137,38 @@ static void test_stale_groups_decide_as_all_do(void **state)
 	assert_true(passed > 1000);
 }
 
+/* With RIP and an event new and nothing else, the checks look at no more than the header says. */
+static void test_run_rules_look_at_few_fields(void **state)
+{
+	static const u8 looked_at[] = {
+		F_GUEST_CR0,     F_GUEST_CR3,         F_GUEST_CR4,     F_GUEST_DEBUGCTL,
+		F_GUEST_CS_AR,   F_GUEST_SS_AR,       F_LINK_POINTER,  F_PIN_CONTROLS,
+		F_PROC_CONTROLS, F_PROC_CONTROLS2,    F_EXIT_CONTROLS, F_ENTRY_CONTROLS,
+		F_TPR_THRESHOLD, F_VIRTUAL_APIC_ADDR, F_GUEST_PDPTE0,  F_GUEST_PDPTE1,
+		F_GUEST_PDPTE2,  F_GUEST_PDPTE3,
+	};
+	const u32 groups = 1U << VG_IP | 1U << VG_EVENT;
+	struct fake_random random = { 7 };
+	struct entry clean, noisy;
+
+	(void)state;
+	for (u32 round = 0; round < 5000; round++) {
+		random_variant(&clean, &random);
+		if (clean.v.f[F_GUEST_RFLAGS] & RFLAGS_VM)
+			continue;
+		for (int row = F_GUEST_RIP; row <= F_ENTRY_INSN_LENGTH; row++)
+			if (fake_once_in(&random, 4))
+				clean.v.f[row] = odd_value(&random, clean.v.f[row]) &
+						 vmcs_value_mask(row) & ~RFLAGS_VM;
+		noisy = clean;
+		noisy.env.ctx = &noisy;
+		for (int row = F_ENTRY_INSN_LENGTH + 1; row < VMCS_ROWS; row++)
+			if (memchr(looked_at, row, sizeof(looked_at)) == NULL)
+				noisy.v.f[row] = fake_random(&random) & vmcs_value_mask(row);
+		assert_ptr_equal(run_all(&noisy, groups), run_all(&clean, groups));
+	}
+}
+
 /* Into virtual-8086 mode and out of it, by RFLAGS alone, with segments that fit either. */
 static void test_v86_by_rflags_alone(void **state)
 {
@@ -160,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_any_bits_are_judged_alike_twice),
 		cmocka_unit_test(test_noise_is_judged),
 		cmocka_unit_test(test_stale_groups_decide_as_all_do),
+		cmocka_unit_test(test_run_rules_look_at_few_fields),
 		cmocka_unit_test(test_v86_by_rflags_alone),
 	};
 

@@ -162,6 +162,21 @@ static void expect_refused(const char *words, enum vmcs_expose_result why, const
 	assert_memory_equal(bad, word, bad_length);
 }
 
+/* Every field can be named, and is exposed as far as it may be. */
+static void test_every_name(void **state)
+{
+	(void)state;
+	for (int row = 0; row < VMCS_ROWS; row++) {
+		const char *name = vmcs_field_name(row);
+		struct access alone = { row, vmcs_table[row].expose };
+
+		if (vmcs_table[row].expose == EXPOSE_TRAP)
+			expect_refused(name, VMCS_EXPOSE_REFUSED, name);
+		else
+			expect_set(name, &alone, 1);
+	}
+}
+
 static void test_bad_words_are_named(void **state)
 {
 	(void)state;
@@ -171,6 +186,8 @@ static void test_bad_words_are_named(void **state)
 	expect_refused("minimal++kvm", VMCS_EXPOSE_EMPTY, "");
 	expect_refused("kvm+GUEST_RIPP+all", VMCS_EXPOSE_UNKNOWN, "GUEST_RIPP");
 	expect_refused("KVM", VMCS_EXPOSE_UNKNOWN, "KVM");
+	expect_refused("guest_rip", VMCS_EXPOSE_UNKNOWN, "guest_rip");
+	expect_refused("GUEST_RI", VMCS_EXPOSE_UNKNOWN, "GUEST_RI");
 	expect_refused("GUEST_RIP+INSTRUCTION_ERROR", VMCS_EXPOSE_REFUSED, "INSTRUCTION_ERROR");
 	expect_refused("VMREAD_BITMAP", VMCS_EXPOSE_REFUSED, "VMREAD_BITMAP");
 }
@@ -262,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_minimal_is_ten_reads_and_three_writes),
 		cmocka_unit_test(test_each_set_contains_the_smaller_ones),
 		cmocka_unit_test(test_lists_of_names),
+		cmocka_unit_test(test_every_name),
 		cmocka_unit_test(test_bad_words_are_named),
 		cmocka_unit_test(test_length_counts),
 		cmocka_unit_test(test_fields_that_do_not_exist_trap),

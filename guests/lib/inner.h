@@ -22,6 +22,12 @@ struct inner_exit {
 	u64 qualification;
 };
 
+/* An entry of an MSR list. */
+struct inner_msr {
+	u32 index, reserved;
+	u64 value;
+};
+
 extern union vmx_regs inner_regs;
 extern struct vmx_region inner_vmxon, inner_vmcs, inner_other_vmcs;
 extern u8 inner_msr_bitmap[], inner_io_bitmap_a[], inner_io_bitmap_b[];

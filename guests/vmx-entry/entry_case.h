@@ -58,6 +58,13 @@ extern const struct suite registers_suite, segments_suite, other_state_suite;
 extern const struct suite ept_controls_suite, ept_state_suite;
 extern const struct suite msr_load_suite, after_suite;
 
+#define AR_CODE32 0xc09b
+
+/* Changes that make a guest outside IA-32e mode. */
+#define GUEST_32                                                                       \
+	CLEAR(ENTRY_CONTROLS, ENTRY_GUEST_64), CLEAR(GUEST_EFER, EFER_LMA | EFER_LME), \
+		SET(GUEST_CS_AR, AR_CODE32)
+
 #define TOO_WIDE     BIT(62) /* beyond any physical-address width */
 #define NONCANONICAL BIT(47)
 

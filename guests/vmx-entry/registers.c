@@ -10,12 +10,6 @@
 #define PAT_INVALID 0x0000000000000002ULL /* memory type 2 is reserved */
 #define LOAD_PAT    .more.entry = ENTRY_LOAD_PAT
 #define LOAD_DEBUG  .more.entry = ENTRY_LOAD_DEBUG
-#define AR_CODE32   0xc09b
-
-/* A guest outside IA-32e mode. */
-#define GUEST_32                                                                       \
-	CLEAR(ENTRY_CONTROLS, ENTRY_GUEST_64), CLEAR(GUEST_EFER, EFER_LMA | EFER_LME), \
-		SET(GUEST_CS_AR, AR_CODE32)
 
 #define EXTERNAL_32 SET(ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_EXTERNAL | 32)
 

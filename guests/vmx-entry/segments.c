@@ -8,7 +8,6 @@
  */
 #include "guests/vmx-entry/entry_case.h"
 
-#define AR_CODE32   0xc09b
 #define AR_LDT      0x0082
 #define AR_NONE     BIT(16)    /* unusable */
 #define LIMIT_BAD_G 0xfffffffe /* G = 1, but the low 12 bits are not all 1 */

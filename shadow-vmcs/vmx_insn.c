@@ -192,8 +192,6 @@ static enum outcome vmwrite(struct vmx_nested *n)
 		return fail(n, VMXERR_FIELD_READ_ONLY);
 	if (encoding & VMCS_HIGH)
 		value = (u32)vmx_read23(n, n->current, row) | value << 32;
-	else if (!code64 && vmcs_table[row].width == VMCS_WIDTH_64)
-		value |= vmx_read23(n, n->current, row) & ~0xffffffffULL;
 	vmx_write23(n, n->current, row, value);
 	return OUTCOME_VMSUCCEED;
 }
@@ -283,6 +281,8 @@ static enum outcome vmcall(struct vmx_nested *n)
 	if ((vmcs_read(GUEST_RFLAGS) & RFLAGS_VM) ||
 	    ((vmcs_read(GUEST_EFER) & EFER_LMA) && !vmx_operand_code64()))
 		return raise(n, EXC_UD);
+	if (vmcs_read(GUEST_SS_AR) & AR_DPL_MASK)
+		return raise(n, EXC_GP);
 	return fail(n, VMXERR_VMCALL_IN_ROOT);
 }
 

@@ -18,7 +18,9 @@ JOBS    := $(shell nproc)
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes -Werror
 COMMON   := -std=gnu11 -g $(WARNINGS) -I. -I$(BUILD)/include -MMD -MP
 TARGET   := -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
-	    -mcmodel=small -fno-asynchronous-unwind-tables -fcf-protection=none
+	    -mcmodel=small -fno-asynchronous-unwind-tables -fcf-protection=none $(STACK8)
+# No SSE, so 8-byte stack alignment is enough; gcc and clang say it differently.
+STACK8   := $(if $(findstring clang,$(CC)),-mstack-alignment=8,-mpreferred-stack-boundary=3)
 HOST     := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 ROM      := -m32 -march=i686 -Os -ffreestanding -mgeneral-regs-only -fno-stack-protector -fno-pic \
 	    -fno-asynchronous-unwind-tables -fcf-protection=none

@@ -11,8 +11,6 @@
 
 #define CPUS_MAX 16
 
-struct vcpu;
-
 struct tss {
 	u32 reserved0;
 	u64 rsp[3];
@@ -26,7 +24,6 @@ struct tss {
 struct cpu {
 	struct cpu_head head;
 	u32 index;
-	struct vcpu *vcpu;
 	volatile bool started;
 	u64 gdt[6];
 	struct tss tss;

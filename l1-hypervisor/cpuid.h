@@ -19,7 +19,9 @@ struct cpuid_view {
 /* Whether the processor's own answer for a leaf has to be changed. */
 static inline bool cpuid_is_changed(u32 leaf)
 {
-	return leaf == 1 || leaf == 7 || leaf == 0x80000001 || leaf - NB_CPUID_BASE < 0x100;
+	if (likely(leaf < 64))
+		return (BIT(1) | BIT(7)) >> leaf & 1;
+	return leaf == 0x80000001 || leaf - NB_CPUID_BASE < 0x100;
 }
 
 void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out);

@@ -17,10 +17,10 @@ static enum nb_status set_strategy(struct vcpu *vcpu, u64 *r)
 
 	if (length > sizeof(words) || !guest_read(PA2(r[REG_RBX]), words, length))
 		return NB_ERR_ARGUMENT;
-	ways = *backend->ways(vcpu);
+	ways = *backend.ways(vcpu);
 	if (!options_read_ways(&ways, words, length, &why))
 		return NB_ERR_UNKNOWN;
-	if (!backend->set_ways(vcpu, &ways, &why)) {
+	if (!backend.set_ways(vcpu, &ways, &why)) {
 		log_begin("refused");
 		log_text("text", why.text);
 		log_end();
@@ -43,11 +43,11 @@ static enum nb_status write_line(const u64 *r)
 	return NB_OK;
 }
 
-static enum nb_status counters(u64 *r)
+static enum nb_status counters(const struct vcpu *vcpu, u64 *r)
 {
 	const struct access_counters *a = &this_cpu()->head.accesses;
 
-	r[REG_RBX] = a->exits;
+	r[REG_RBX] = stats_exits(&vcpu->stats);
 	r[REG_RCX] = a->vmreads;
 	r[REG_RDX] = a->vmwrites;
 	r[REG_RSI] = a->vmptrlds;
@@ -62,14 +62,14 @@ static enum nb_status serve(struct vcpu *vcpu, u64 *r)
 	case NB_OP_STRATEGY:
 		return set_strategy(vcpu, r);
 	case NB_OP_COUNTERS:
-		return counters(r);
+		return counters(vcpu, r);
 	case NB_OP_DROP_STAGE2:
-		backend->drop_stage2(vcpu);
+		backend.drop_stage2(vcpu);
 		return NB_OK;
 	case NB_OP_LOG:
 		return write_line(r);
 	case NB_OP_STATS_RESET:
-		stats_reset(vcpu->stats);
+		stats_reset(&vcpu->stats);
 		return NB_OK;
 	}
 	return NB_ERR_UNKNOWN;

@@ -62,7 +62,7 @@ static void run_other_cpu(void)
 	while (!others_may_run)
 		__asm__ volatile("pause");
 	vcpu_create(&options);
-	backend->wait_for_sipi(this_cpu()->vcpu);
+	backend.wait_for_sipi(this_vcpu());
 	vcpu_loop();
 }
 
@@ -96,8 +96,8 @@ void boot_main(u32 magic, u32 info)
 		report_native();
 		native_run(&plan);
 	}
-	backend = &vmx_backend;
-	if (!backend->probe(&options, &why))
+	backend = vmx_backend;
+	if (!backend.probe(&options, &why))
 		end_with_error(why.text);
 	cpu_load(cpu_allocate());
 	cpu_commit();
@@ -105,7 +105,7 @@ void boot_main(u32 magic, u32 info)
 	cpu_start_others(options.cpus, run_other_cpu);
 	vcpu_create(&options);
 	load_l2();
-	backend->start(this_cpu()->vcpu, &plan);
+	backend.start(this_vcpu(), &plan);
 	report_start(&options);
 	others_may_run = true;
 	vcpu_loop();

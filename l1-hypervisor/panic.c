@@ -37,12 +37,12 @@ void end_with_error(const char *sentence)
 
 static void dump_guest(void)
 {
-	struct vcpu *vcpu = cpu_count() ? this_cpu()->vcpu : NULL;
+	struct vcpu *vcpu = cpu_count() ? this_vcpu() : NULL;
 
 	if (!vcpu)
 		return;
-	backend->dump(vcpu);
-	trace_log(vcpu->trace, backend->reason_name);
+	backend.dump(vcpu);
+	trace_log(&vcpu->trace, backend.reason_name);
 }
 
 void panic(const char *format, ...)

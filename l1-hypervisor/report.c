@@ -42,13 +42,13 @@ void report_start(const struct options *options)
 	log_begin("start");
 	log_number("version", NB_VERSION);
 	log_text("commit", NESTBED_COMMIT);
-	log_text("backend", backend->name);
+	log_text("backend", backend.name);
 	log_cpu_name();
 	log_number("cpus", cpu_count());
 	log_number("memory_taken", taken.end - taken.start);
 	log_number("memory_from", taken.start);
 	log_number("memory_left", memory_pages_left() * PAGE_SIZE);
-	log_number("trace_at", physical_of(this_cpu()->vcpu->trace).v);
+	log_number("trace_at", physical_of(&this_vcpu()->trace).v);
 	log_text("stats", options_value_name(OPTION_STATS, options->stats));
 	log_ways(&options->ways);
 	log_number("tsc", rdtsc());
@@ -75,7 +75,7 @@ static void log_accesses(const struct cpu *cpu)
 
 	log_begin("accesses");
 	log_number("cpu", cpu->index);
-	log_number("exits", a->exits);
+	log_number("exits", stats_exits(&cpu->head.vcpu->stats));
 	log_number("vmreads", a->vmreads);
 	log_number("vmwrites", a->vmwrites);
 	log_number("vmptrlds", a->vmptrlds);
@@ -93,9 +93,9 @@ void report_write(void)
 	for (u32 i = 0; i < cpu_count(); i++) {
 		const struct cpu *cpu = cpu_get(i);
 
-		if (!cpu->vcpu)
+		if (!cpu->head.vcpu)
 			continue;
-		stats_log(cpu->vcpu->stats, i, backend->reason_name);
+		stats_log(&cpu->head.vcpu->stats, i, backend.reason_name);
 		log_accesses(cpu);
 	}
 }

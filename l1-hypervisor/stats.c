@@ -6,7 +6,7 @@
 #include "l1-hypervisor/leaf/string.h"
 #include "l1-hypervisor/log.h"
 
-void stats_add_ticks(struct stats *stats, u32 level, enum stats_by by, u32 reason, u64 ticks)
+void stats_add_ticks(struct stats *stats, u32 level, enum stats_by by, u64 reason, u64 ticks)
 {
 	struct stats_ticks *t = &stats->ticks[level - 2][by][reason];
 	u32 bucket = ticks ? 63 - (u32)__builtin_clzll(ticks) : 0;
@@ -17,6 +17,16 @@ void stats_add_ticks(struct stats *stats, u32 level, enum stats_by by, u32 reaso
 	if (ticks > t->max)
 		t->max = ticks;
 	t->histogram[bucket < STATS_BUCKETS ? bucket : STATS_BUCKETS - 1]++;
+}
+
+u64 stats_exits(const struct stats *stats)
+{
+	const u64 *count = &stats->count[0][0][0];
+	u64 sum = 0;
+
+	for (u32 i = 0; i < sizeof(stats->count) / sizeof(*count); i++)
+		sum += count[i];
+	return sum;
 }
 
 void stats_reset(struct stats *stats)

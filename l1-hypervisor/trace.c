@@ -14,15 +14,17 @@ void trace_init(struct trace *trace)
 
 void trace_log(const struct trace *trace, const char *(*reason_name)(u32 reason))
 {
-	for (u32 i = 0; i < TRACE_ENTRIES; i++) {
-		const struct trace_entry *e = &trace->entry[(trace->next + i) % TRACE_ENTRIES];
+	u32 oldest = trace->next / (u32)sizeof(struct trace_entry);
 
-		if (!e->level)
+	for (u32 i = 0; i < TRACE_ENTRIES; i++) {
+		const struct trace_entry *e = &trace->entry[(oldest + i) % TRACE_ENTRIES];
+
+		if (!e->rip && !e->reason)
 			continue;
 		log_begin("trace");
-		log_number("level", e->level);
-		log_number("reason", e->reason);
-		log_text("name", reason_name(e->reason));
+		log_number("level", e->reason & TRACE_LEVEL3 ? 3 : 2);
+		log_number("reason", e->reason & ~(u64)TRACE_LEVEL3);
+		log_text("name", reason_name((u32)e->reason & ~TRACE_LEVEL3));
 		log_number("rip", e->rip);
 		log_end();
 	}

@@ -11,27 +11,36 @@
 #define TRACE_ENTRIES 32
 #define TRACE_MAGIC   "NBTRACE1"
 
+#define TRACE_LEVEL3 0x100U /* in `reason`: the exit was L3's */
+
 struct trace_entry {
 	u64 rip;
-	u32 reason;
-	u32 level;
+	u64 reason;
 };
 
 struct trace {
 	u8 magic[8];
-	u32 next; /* index of the oldest entry, which is overwritten next */
-	u32 size;
+	u32 next; /* where the oldest entry is, in bytes; it is overwritten next */
+	u32 size; /* entries */
 	struct trace_entry entry[TRACE_ENTRIES];
 };
 
 void trace_init(struct trace *trace);
 
-static inline void trace_add(struct trace *trace, u64 rip, u32 reason, u32 level)
+static inline void trace_add(struct trace *trace, u64 rip, u64 reason)
 {
-	u32 at = trace->next % TRACE_ENTRIES;
+	u32 at = trace->next;
+	struct trace_entry *e = (void *)((u8 *)trace->entry + at);
 
-	trace->next = at + 1;
-	trace->entry[at] = (struct trace_entry){ rip, reason, level };
+	trace->next = (at + (u32)sizeof(*e)) & (u32)(sizeof(trace->entry) - 1);
+	e->rip = rip;
+	e->reason = reason;
+}
+
+/* The exit that was added last. */
+static inline const struct trace_entry *trace_last(const struct trace *trace)
+{
+	return &trace->entry[(trace->next / sizeof(struct trace_entry) - 1) % TRACE_ENTRIES];
 }
 
 /* Writes the entries to the log, oldest first. */

@@ -8,7 +8,7 @@
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/memory.h"
 
-const struct backend *backend;
+struct backend backend;
 
 #define PAGES_FOR(type) (ALIGN_UP(sizeof(type), PAGE_SIZE) / PAGE_SIZE)
 
@@ -18,12 +18,10 @@ void vcpu_create(const struct options *options)
 
 	vcpu->index = this_cpu()->index;
 	vcpu->level = 2;
-	vcpu->stats = memory_pages(PAGES_FOR(struct stats));
-	vcpu->trace = memory_pages(PAGES_FOR(struct trace));
 	vcpu->stats_mode = options->stats;
-	trace_init(vcpu->trace);
-	this_cpu()->vcpu = vcpu;
-	backend->vcpu_init(vcpu, options);
+	trace_init(&vcpu->trace);
+	this_cpu()->head.vcpu = vcpu;
+	backend.vcpu_init(vcpu, options);
 }
 
 /*
@@ -46,12 +44,6 @@ static inline __attribute__((always_inline)) void note_stack(struct vcpu *vcpu)
 	__asm__ volatile("lea -8(%%rsp), %0" : "=r"(vcpu->stack));
 }
 
-static inline void prepare(struct vcpu *vcpu)
-{
-	if (unlikely(vcpu->pending))
-		backend->prepare(vcpu);
-}
-
 /* stats=full: the ticks between exit and entry too. */
 __attribute__((noreturn)) static void loop_timed(struct vcpu *vcpu)
 {
@@ -63,9 +55,12 @@ __attribute__((noreturn)) static void loop_timed(struct vcpu *vcpu)
 		u32 level = vcpu->level;
 
 		vcpu->by = BY_L1;
-		backend->handle(vcpu);
-		prepare(vcpu);
-		stats_add_ticks(vcpu->stats, level, vcpu->by, vcpu->reason, rdtsc() - start);
+		backend.handle(vcpu);
+		if (unlikely(vcpu->pending))
+			backend.prepare(vcpu);
+		stats_add_ticks(&vcpu->stats, level, vcpu->by,
+				trace_last(&vcpu->trace)->reason & ~(u64)TRACE_LEVEL3,
+				rdtsc() - start);
 	}
 }
 
@@ -74,15 +69,16 @@ __attribute__((noreturn)) static void loop(struct vcpu *vcpu)
 	note_stack(vcpu);
 	for (;;) {
 		vcpu = enter(vcpu);
-		backend->handle(vcpu);
-		vcpu = this_cpu()->vcpu;
-		prepare(vcpu);
+		backend.handle(vcpu);
+		vcpu = this_vcpu();
+		if (unlikely(vcpu->pending))
+			backend.prepare(vcpu);
 	}
 }
 
 void vcpu_loop(void)
 {
-	struct vcpu *vcpu = this_cpu()->vcpu;
+	struct vcpu *vcpu = this_vcpu();
 
 	if (vcpu->stats_mode == STATS_FULL)
 		loop_timed(vcpu);

@@ -15,26 +15,25 @@
 #include "l1-hypervisor/trace.h"
 
 /* Work to do before the next entry, in vcpu->pending. */
-#define PENDING_NMI             BIT(0) /* one reached this CPU while L1 ran; it is the guest's */
-#define PENDING_ABSENT_PAGE     BIT(1) /* a page of absent memory was lent writable: take it back */
-#define PENDING_ABSENT_PAGE_NEW BIT(2) /* it was lent in this exit: let the store happen first */
+#define PENDING_NMI             1U /* one reached this CPU while L1 ran; it is the guest's */
+#define PENDING_ABSENT_PAGE     2U /* a page of absent memory was lent writable: take it back */
+#define PENDING_ABSENT_PAGE_NEW 4U /* it was lent in this exit: let the store happen first */
 
 struct vcpu {
 	struct regs regs;	       /* first: the entry stub pushes and pops it */
 	u64 stack;		       /* L1's stack pointer in the entry stub's caller */
 	void (*enter)(struct vcpu *v); /* the entry stub that is due */
 
-	u32 level;  /* whose exit is handled: 2 or 3 */
-	u32 reason; /* of the exit */
-	u64 rip;    /* at the exit */
-	enum stats_by by;
-	volatile u64 pending;
+	u32 level;	     /* what runs or has just exited: 2 or 3 */
+	volatile u32 pending; /* PENDING_..., set by NMIs too */
+	u64 rip;	     /* at the exit */
 	struct fault fault; /* for OUTCOME_EXCEPTION */
 	enum stats_mode stats_mode;
-	struct stats *stats;
-	struct trace *trace;
 	void *backend_state;
 	u32 index;
+	enum stats_by by; /* who handled the last exit of L3 */
+	struct trace trace;
+	struct stats stats;
 };
 
 /*
@@ -67,7 +66,7 @@ struct backend {
 extern const struct backend vmx_backend;
 
 /* The backend that the boot chose. */
-extern const struct backend *backend;
+extern struct backend backend;
 
 /* Allocates this CPU's virtual CPU. */
 void vcpu_create(const struct options *options);

@@ -11,24 +11,38 @@
 #include "shadow-vmcs/vmcs_fields.h"
 #include "shadow-vmcs/vmx_bits.h"
 
-static inline u64 vmread_raw(u64 encoding)
+static inline u64 vmread_uncounted(u64 encoding)
 {
 	u64 value;
 
-	count_access(vmreads, 1);
 	__asm__ volatile("vmread %1, %0" : "=r"(value) : "r"(encoding) : "cc");
 	return value;
+}
+
+static inline void vmwrite_uncounted(u64 encoding, u64 value)
+{
+	__asm__ volatile("vmwrite %1, %0" : : "r"(encoding), "r"(value) : "cc");
+}
+
+static inline u64 vmread_raw(u64 encoding)
+{
+	count_access(vmreads, 1);
+	return vmread_uncounted(encoding);
 }
 
 static inline void vmwrite_raw(u64 encoding, u64 value)
 {
 	count_access(vmwrites, 1);
-	__asm__ volatile("vmwrite %1, %0" : : "r"(encoding), "r"(value) : "cc");
+	vmwrite_uncounted(encoding, value);
 }
 
 /* A field of the current VMCS by name, with the field's own type. */
 #define vmcs_read(NAME)         ((vmcs_type_##NAME)vmread_raw(VMCS_##NAME))
 #define vmcs_write(NAME, value) vmwrite_raw(VMCS_##NAME, (vmcs_type_##NAME)(value))
+
+/* The same where several accesses are counted together by the caller. */
+#define vmcs_peek(NAME)        ((vmcs_type_##NAME)vmread_uncounted(VMCS_##NAME))
+#define vmcs_poke(NAME, value) vmwrite_uncounted(VMCS_##NAME, (vmcs_type_##NAME)(value))
 
 /* VMCLEAR and VMPTRLD of regions that L1 made: false on VMfail. */
 static inline bool vmclear_raw(pa1_t region)

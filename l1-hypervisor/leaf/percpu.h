@@ -1,6 +1,6 @@
 /*
- * The head of every CPU's own structure, at GS:0: what the lower rooms need of it, which is only
- * the counters of the instructions that L1 executes for nesting. Counting one is one instruction;
+ * The head of every CPU's own structure, at GS:0: what the lower rooms need of it, its virtual
+ * CPU, and the counters of the instructions that L1 executes for nesting. Counting one is one instruction;
  * a build with NESTBED_COUNT_ACCESSES=0 (make COUNT=0) has none, to state the cost of counting.
  */
 #ifndef LEAF_PERCPU_H
@@ -13,7 +13,6 @@
 #endif
 
 struct access_counters {
-	u64 exits;
 	u64 vmreads;
 	u64 vmwrites;
 	u64 vmptrlds;
@@ -21,10 +20,21 @@ struct access_counters {
 	u64 invvpids;
 };
 
+struct vcpu;
+
 struct cpu_head {
 	void *self;
+	struct vcpu *vcpu; /* the virtual CPU that is pinned here; NULL while L1 starts */
 	struct access_counters accesses;
 };
+
+static inline struct vcpu *this_vcpu(void)
+{
+	struct vcpu *vcpu;
+
+	__asm__ volatile("mov %%gs:%c1, %0" : "=r"(vcpu) : "i"(offsetof(struct cpu_head, vcpu)));
+	return vcpu;
+}
 
 /* Adds a constant to one of this CPU's counters. */
 #define count_access(counter, n)                                                            \

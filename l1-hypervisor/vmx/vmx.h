@@ -5,7 +5,9 @@
 #ifndef L1_VMX_H
 #define L1_VMX_H
 
+#include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/vcpu.h"
+#include "shadow-vmcs/vmcs_hw.h"
 #include "shadow-vmcs/vmx_nested.h"
 
 struct vmx_vcpu {
@@ -49,14 +51,14 @@ void vmx_wait_for_sipi(struct vcpu *vcpu);
 
 /* --- vmx_handle.c, vmx_cr.c, vmx_msr.c: exits of L2 by the handler column of vmx_exits.def --- */
 
-typedef enum outcome vmx_handler(struct vcpu *vcpu);
+typedef enum outcome vmx_handler(struct vcpu *vcpu, u64 reason);
 vmx_handler vmx_handle_none, vmx_handle_cpuid, vmx_handle_xsetbv, vmx_handle_invd, vmx_handle_init,
 	vmx_handle_sipi, vmx_handle_triple_fault, vmx_handle_io, vmx_handle_ept_violation,
 	vmx_handle_ept_misconfig, vmx_handle_entry_failure, vmx_handle_vmx, vmx_handle_exception,
 	vmx_handle_cr, vmx_handle_rdmsr, vmx_handle_wrmsr;
 
 /* Exits of L3 that L2 does not want: L1 serves them for L3. */
-enum outcome vmx_handle_for_l3(struct vcpu *vcpu);
+enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason);
 
 /* Makes `fault` the outcome. */
 enum outcome vmx_fault(struct vcpu *vcpu, u8 vector, bool has_error_code, u32 error_code);
@@ -69,9 +71,33 @@ void vmx_drop_stage2(struct vcpu *vcpu);
 
 /* --- vmx_finish.c --- */
 
+/* Applies what an outcome does to the guest whose VMCS is current: the only place that raises
+ * exceptions and sets the flags of the VMX instructions, and with vmx_advance() moves RIP. */
 void vmx_finish(struct vcpu *vcpu, enum outcome outcome);
 void vmx_prepare(struct vcpu *vcpu);
 /* An event whose delivery the exit interrupted is delivered again at the next entry. */
 void vmx_redeliver(void);
+/* An IRET that the exit interrupted had unblocked NMIs already: it will run again. */
+void vmx_block_nmi(void);
+
+/* RIP near the end of 4 GiB, where an instruction of 32-bit code may wrap around, blocking by STI or
+ * MOV SS, a single step: what an instruction's end does beyond moving RIP. */
+void vmx_advance_rare(u64 next, u32 blocking, u64 rflags);
+
+#define RIP_MAY_WRAP(rip) ((u32)(rip) > 0xfffffff0U)
+#define BLOCKING_BY_INSN  (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
+
+/* An emulated instruction ends as every instruction does. */
+static inline void vmx_advance(struct vcpu *vcpu, u64 rflags)
+{
+	u64 next = vcpu->rip + vmcs_peek(EXIT_INSN_LENGTH);
+	u32 blocking = vmcs_peek(GUEST_INTERRUPTIBILITY);
+
+	count_access(vmreads, 2);
+	vmcs_write(GUEST_RIP, next);
+	if (unlikely(RIP_MAY_WRAP(vcpu->rip) || (blocking & BLOCKING_BY_INSN) ||
+		     (rflags & RFLAGS_TF)))
+		vmx_advance_rare(next, blocking, rflags);
+}
 
 #endif

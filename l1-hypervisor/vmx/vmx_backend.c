@@ -33,36 +33,40 @@ void vmx_entry_failed(struct vcpu *vcpu)
 }
 
 /* An exit of L3: L2's to see, or L1's to serve behind L2's back. */
-static enum outcome handle_level3(struct vcpu *vcpu)
+__attribute__((noinline)) static void handle_level3(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
 
-	if (!vmx_l2_wants(n, vcpu->reason)) {
-		stats_count(vcpu->stats, 3, BY_L1, vcpu->reason);
-		return vmx_handle_for_l3(vcpu);
+	trace_add(&vcpu->trace, vcpu->rip, reason | TRACE_LEVEL3);
+	if (vmx_l2_wants(n, (u32)reason)) {
+		stats_count(&vcpu->stats, 3, BY_L2, reason);
+		vcpu->by = BY_L2;
+		vmx_reflect(n, (u32)reason);
+		return;
 	}
-	stats_count(vcpu->stats, 3, BY_L2, vcpu->reason);
-	vcpu->by = BY_L2;
-	vmx_reflect(n, vcpu->reason);
-	return OUTCOME_REFLECT;
+	stats_count(&vcpu->stats, 3, BY_L1, reason);
+	vmx_finish(vcpu, vmx_handle_for_l3(vcpu, reason));
 }
 
 static void handle(struct vcpu *vcpu)
 {
-	u32 reason = vmcs_read(EXIT_REASON) & EXIT_REASON_BASIC;
+	u64 reason = vmcs_peek(EXIT_REASON) & EXIT_REASON_BASIC;
 	enum outcome outcome;
 
-	vcpu->reason = reason;
-	vcpu->rip = vmcs_read(GUEST_RIP);
-	count_access(exits, 1);
-	trace_add(vcpu->trace, vcpu->rip, reason, vcpu->level);
-	if (likely(vcpu->level == 2)) {
-		stats_count(vcpu->stats, 2, BY_L1, reason);
-		outcome = handlers[reason](vcpu);
-	} else {
-		outcome = handle_level3(vcpu);
+	vcpu->rip = vmcs_peek(GUEST_RIP);
+	count_access(vmreads, 2);
+	if (unlikely(vcpu->level != 2)) {
+		handle_level3(vcpu, reason);
+		return;
 	}
-	vmx_finish(vcpu, outcome);
+	trace_add(&vcpu->trace, vcpu->rip, reason);
+	stats_count(&vcpu->stats, 2, BY_L1, reason);
+	outcome = handlers[reason](vcpu, reason);
+	vcpu = this_vcpu();
+	if (likely(outcome == OUTCOME_ADVANCE))
+		vmx_advance(vcpu, vmcs_read(GUEST_RFLAGS));
+	else
+		vmx_finish(vcpu, outcome);
 }
 
 static const struct ways *ways(struct vcpu *vcpu)
@@ -73,11 +77,14 @@ static const struct ways *ways(struct vcpu *vcpu)
 static void dump(struct vcpu *vcpu)
 {
 	char value[24];
+	u32 reason = (u32)trace_last(&vcpu->trace)->reason & ~TRACE_LEVEL3;
 
+	if (!vmx_of(vcpu))
+		return;
 	log_begin("guest");
 	log_number("cpu", vcpu->index);
 	log_number("level", vcpu->level);
-	log_text("exit", vmx_exit_name(vcpu->reason));
+	log_text("exit", vmx_exit_name(reason));
 	for (int row = 0; row < VMCS_ROWS; row++) {
 		enum vmcs_type type = vmcs_table[row].type;
 

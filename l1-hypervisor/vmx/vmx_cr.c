@@ -39,10 +39,11 @@ static enum outcome write_cr4_owned(struct vcpu *vcpu, u64 value)
 	return OUTCOME_RESUME;
 }
 
-enum outcome vmx_handle_cr(struct vcpu *vcpu)
+enum outcome vmx_handle_cr(struct vcpu *vcpu, u64 reason)
 {
 	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
 
+	(void)reason;
 	if ((qualification & CR_ACCESS_TYPE) != CR_ACCESS_WRITE)
 		panic("CR access of L2 that L1 did not ask for: qualification 0x%lx",
 		      qualification);

@@ -9,22 +9,14 @@
 #include "l1-hypervisor/vmx/vmx.h"
 #include "shadow-vmcs/vmcs_hw.h"
 
-#define BLOCKING_BY_INSN (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
-
-/* An emulated instruction ends as every instruction does: RIP goes on (outside of 64-bit code it
- * has 32 bits), blocking by STI and MOV SS ends, and a single step traps (SDM 3B "Single-Stepping",
- * SDM 3A "Masking Exceptions and Interrupts When Switching Stacks"). */
-static inline void advance(struct vcpu *vcpu, u64 rflags)
+/* SDM 3B "Single-Stepping", SDM 3A "Masking Exceptions and Interrupts When Switching Stacks". */
+void vmx_advance_rare(u64 next, u32 blocking, u64 rflags)
 {
-	u32 blocking = vmcs_read(GUEST_INTERRUPTIBILITY);
-	u64 next = vcpu->rip + vmcs_read(EXIT_INSN_LENGTH);
-
-	if (unlikely((vcpu->rip ^ next) >> 32) && !(vmcs_read(GUEST_CS_AR) & AR_L))
-		next &= 0xffffffff;
-	vmcs_write(GUEST_RIP, next);
-	if (unlikely(blocking & BLOCKING_BY_INSN))
+	if (!(vmcs_read(GUEST_CS_AR) & AR_L))
+		vmcs_write(GUEST_RIP, (u32)next);
+	if (blocking & BLOCKING_BY_INSN)
 		vmcs_write(GUEST_INTERRUPTIBILITY, blocking & ~BLOCKING_BY_INSN);
-	if (unlikely(rflags & RFLAGS_TF))
+	if (rflags & RFLAGS_TF)
 		vmcs_write(GUEST_PENDING_DEBUG, vmcs_read(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
@@ -33,7 +25,7 @@ static void advance_with_flags(struct vcpu *vcpu, u64 set)
 	u64 rflags = (vmcs_read(GUEST_RFLAGS) & ~RFLAGS_ARITHMETIC) | set;
 
 	vmcs_write(GUEST_RFLAGS, rflags);
-	advance(vcpu, rflags);
+	vmx_advance(vcpu, rflags);
 }
 
 static void raise(const struct fault *fault)
@@ -59,7 +51,7 @@ void vmx_finish(struct vcpu *vcpu, enum outcome outcome)
 	case OUTCOME_REFLECT:
 		break;
 	case OUTCOME_ADVANCE:
-		advance(vcpu, vmcs_read(GUEST_RFLAGS));
+		vmx_advance(vcpu, vmcs_read(GUEST_RFLAGS));
 		break;
 	case OUTCOME_EXCEPTION:
 		raise(&vcpu->fault);
@@ -74,6 +66,12 @@ void vmx_finish(struct vcpu *vcpu, enum outcome outcome)
 		advance_with_flags(vcpu, RFLAGS_ZF);
 		break;
 	}
+}
+
+void vmx_block_nmi(void)
+{
+	vmcs_write(GUEST_INTERRUPTIBILITY,
+		   vmcs_read(GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
 }
 
 void vmx_redeliver(void)

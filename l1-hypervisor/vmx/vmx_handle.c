@@ -26,42 +26,40 @@ enum outcome vmx_fault(struct vcpu *vcpu, u8 vector, bool has_error_code, u32 er
 	return OUTCOME_EXCEPTION;
 }
 
-enum outcome vmx_handle_none(struct vcpu *vcpu)
+enum outcome vmx_handle_none(struct vcpu *vcpu, u64 reason)
 {
-	panic("L2 made the exit %s, which L1 did not ask for", vmx_exit_name(vcpu->reason));
+	(void)vcpu;
+	panic("L2 made the exit %s, which L1 did not ask for", vmx_exit_name((u32)reason));
 }
 
-enum outcome vmx_handle_exception(struct vcpu *vcpu)
+enum outcome vmx_handle_exception(struct vcpu *vcpu, u64 reason)
 {
 	if ((vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) != INTR_TYPE_NMI)
-		return vmx_handle_none(vcpu);
+		return vmx_handle_none(vcpu, reason);
 	vcpu->pending |= PENDING_NMI;
 	return OUTCOME_RESUME;
 }
 
-enum outcome vmx_handle_entry_failure(struct vcpu *vcpu)
+enum outcome vmx_handle_entry_failure(struct vcpu *vcpu, u64 reason)
 {
 	(void)vcpu;
+	(void)reason;
 	panic("hardware refused to enter L2: exit reason 0x%x, qualification 0x%lx",
 	      vmcs_read(EXIT_REASON), vmcs_read(EXIT_QUALIFICATION));
 }
 
-enum outcome vmx_handle_cpuid(struct vcpu *vcpu)
+static enum outcome changed_cpuid(struct vcpu *vcpu)
 {
-	struct vmx_vcpu *v = vmx_of(vcpu);
 	u64 *r = vcpu->regs.r;
 	u32 leaf = (u32)r[REG_RAX];
 	struct cpuid_regs out = cpuid(leaf, (u32)r[REG_RCX]);
+	struct cpuid_view view = {
+		.cr4 = vmcs_read(GUEST_CR4),
+		.code64 = vmcs_read(GUEST_CS_AR) & AR_L,
+		.nested = vmx_of(vcpu)->nested_on,
+	};
 
-	if (cpuid_is_changed(leaf)) {
-		struct cpuid_view view = {
-			.cr4 = vmcs_read(GUEST_CR4),
-			.code64 = vmcs_read(GUEST_CS_AR) & AR_L,
-			.nested = v->nested_on,
-		};
-
-		cpuid_change(leaf, &view, &out);
-	}
+	cpuid_change(leaf, &view, &out);
 	r[REG_RAX] = out.eax;
 	r[REG_RBX] = out.ebx;
 	r[REG_RCX] = out.ecx;
@@ -69,29 +67,46 @@ enum outcome vmx_handle_cpuid(struct vcpu *vcpu)
 	return OUTCOME_ADVANCE;
 }
 
+/* CPUID clears the upper halves of its four registers. */
+enum outcome vmx_handle_cpuid(struct vcpu *vcpu, u64 reason)
+{
+	u64 *r = vcpu->regs.r;
+
+	(void)reason;
+	if (unlikely(cpuid_is_changed((u32)r[REG_RAX])))
+		return changed_cpuid(vcpu);
+	__asm__ volatile("cpuid"
+			 : "=a"(r[REG_RAX]), "=b"(r[REG_RBX]), "=c"(r[REG_RCX]), "=d"(r[REG_RDX])
+			 : "a"(r[REG_RAX]), "c"(r[REG_RCX]));
+	return OUTCOME_ADVANCE;
+}
+
 /* XSETBV exits after its checks of CPL and CR4.OSXSAVE; the value is the processor's to check. */
-enum outcome vmx_handle_xsetbv(struct vcpu *vcpu)
+enum outcome vmx_handle_xsetbv(struct vcpu *vcpu, u64 reason)
 {
 	const u64 *r = vcpu->regs.r;
 
+	(void)reason;
 	if (!xsetbv_safe((u32)r[REG_RCX], (r[REG_RDX] << 32) | (u32)r[REG_RAX]))
 		return vmx_fault(vcpu, EXC_GP, true, 0);
 	return OUTCOME_ADVANCE;
 }
 
 /* INVD would throw away L1's own modified lines; writing them back is a legal way to invalidate. */
-enum outcome vmx_handle_invd(struct vcpu *vcpu)
+enum outcome vmx_handle_invd(struct vcpu *vcpu, u64 reason)
 {
 	(void)vcpu;
+	(void)reason;
 	__asm__ volatile("wbinvd" : : : "memory");
 	return OUTCOME_ADVANCE;
 }
 
 /* In VMX operation an INIT is held back until L2 leaves it (SDM 3C "Detecting and Enabling VMX"). */
-enum outcome vmx_handle_init(struct vcpu *vcpu)
+enum outcome vmx_handle_init(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
 
+	(void)reason;
 	if (n->on)
 		n->init_pending = true;
 	else
@@ -100,11 +115,12 @@ enum outcome vmx_handle_init(struct vcpu *vcpu)
 }
 
 /* SDM 3A "MP Initialization Protocol": the vector is the page where real mode begins. */
-enum outcome vmx_handle_sipi(struct vcpu *vcpu)
+enum outcome vmx_handle_sipi(struct vcpu *vcpu, u64 reason)
 {
 	u64 vector = vmcs_read(EXIT_QUALIFICATION) & 0xff;
 
 	(void)vcpu;
+	(void)reason;
 	vmcs_write(GUEST_CS_SELECTOR, vector << 8);
 	vmcs_write(GUEST_CS_BASE, vector << 12);
 	vmcs_write(GUEST_RIP, 0);
@@ -112,26 +128,28 @@ enum outcome vmx_handle_sipi(struct vcpu *vcpu)
 	return OUTCOME_RESUME;
 }
 
-enum outcome vmx_handle_triple_fault(struct vcpu *vcpu)
+enum outcome vmx_handle_triple_fault(struct vcpu *vcpu, u64 reason)
 {
+	(void)reason;
 	log_begin("error");
 	log_text("text", "L2 ended by a triple fault; the last exits below may show why");
 	log_number("cpu", vcpu->index);
 	log_number("rip", vmcs_read(GUEST_RIP));
 	log_end();
-	trace_log(vcpu->trace, vmx_backend.reason_name);
+	trace_log(&vcpu->trace, vmx_backend.reason_name);
 	report_write();
 	end_platform(1);
 }
 
 /* Only writes to the exit ports come here, and reads of them, which change nothing. */
-enum outcome vmx_handle_io(struct vcpu *vcpu)
+enum outcome vmx_handle_io(struct vcpu *vcpu, u64 reason)
 {
 	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
 	u16 port = (u16)(qualification >> IO_PORT_SHIFT);
 	u32 size = (u32)(qualification & IO_SIZE) + 1;
 	u64 *rax = &vcpu->regs.r[REG_RAX];
 
+	(void)reason;
 	if (qualification & (IO_STRING | IO_REP))
 		return OUTCOME_ADVANCE;
 	if (!(qualification & IO_IN))
@@ -140,14 +158,14 @@ enum outcome vmx_handle_io(struct vcpu *vcpu)
 	return OUTCOME_ADVANCE;
 }
 
-enum outcome vmx_handle_ept_violation(struct vcpu *vcpu)
+enum outcome vmx_handle_ept_violation(struct vcpu *vcpu, u64 reason)
 {
 	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
 	u64 at = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 
+	(void)reason;
 	if (qualification & EPT_VIOLATION_NMI_UNBLOCKED)
-		vmcs_write(GUEST_INTERRUPTIBILITY,
-			   vmcs_read(GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
+		vmx_block_nmi();
 	vmx_redeliver();
 	switch (stage2_miss(PA2(at), nept_format_ept.access(qualification))) {
 	case STAGE2_LENT:
@@ -161,21 +179,29 @@ enum outcome vmx_handle_ept_violation(struct vcpu *vcpu)
 	return OUTCOME_RESUME;
 }
 
-enum outcome vmx_handle_ept_misconfig(struct vcpu *vcpu)
+enum outcome vmx_handle_ept_misconfig(struct vcpu *vcpu, u64 reason)
 {
 	(void)vcpu;
+	(void)reason;
 	panic("ept12 is misconfigured at 0x%lx", vmcs_read(GUEST_PHYSICAL_ADDRESS));
 }
 
-enum outcome vmx_handle_vmx(struct vcpu *vcpu)
+enum outcome vmx_handle_vmx(struct vcpu *vcpu, u64 reason)
 {
-	struct vmx_vcpu *v = vmx_of(vcpu);
+	struct vmx_nested *n = &vmx_of(vcpu)->nested;
+	enum outcome outcome;
 
-	if (vcpu->reason == VMX_EXIT_VMCALL && hypercall_is(vcpu)) {
+	if (reason == VMX_EXIT_VMCALL && hypercall_is(vcpu)) {
 		if (vmcs_read(GUEST_SS_AR) & AR_DPL_MASK)
 			return vmx_fault(vcpu, EXC_GP, true, 0);
 		hypercall(vcpu);
 		return OUTCOME_ADVANCE;
 	}
-	return vmx_insn(&v->nested, vcpu->reason);
+	outcome = vmx_insn(n, (u32)reason);
+	if (unlikely(n->init_pending && !n->on)) {
+		n->init_pending = false;
+		vmx_wait_for_sipi(vcpu);
+		return OUTCOME_RESUME;
+	}
+	return outcome;
 }

@@ -10,48 +10,53 @@
 #include "shadow-vmcs/vmcs_hw.h"
 #include "shadow-vmcs/vmx_exits.h"
 
-static enum outcome stage2(struct vcpu *vcpu)
+static enum outcome stage2(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
 	enum outcome outcome;
+	bool nmi_unblocked;
 
 	if (!n->current->ept13)
-		return vmx_handle_ept_violation(vcpu);
-	outcome = vmx_stage2_miss(n, vcpu->reason);
-	/* The miss may have interrupted an event on its way to L3; one that L2 gets is in its VMCS.
-	 */
-	if (outcome == OUTCOME_RESUME)
-		vmx_redeliver();
-	return outcome;
+		return vmx_handle_ept_violation(vcpu, reason);
+	nmi_unblocked = vmcs_read(EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCKED;
+	outcome = vmx_stage2_miss(n, (u32)reason);
+	/* The miss may have interrupted an event, or an IRET, of L3; what L2 gets to see of it is
+	 * in its VMCS. */
+	if (outcome != OUTCOME_RESUME)
+		return outcome;
+	if (unlikely(nmi_unblocked))
+		vmx_block_nmi();
+	vmx_redeliver();
+	return OUTCOME_RESUME;
 }
 
 /* The exit ports are the only ones that L1 wants. The others exit because the bitmaps were not
  * merged yet. */
-static enum outcome io(struct vcpu *vcpu)
+static enum outcome io(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
 
 	if (n->current->io_merged)
-		return vmx_handle_io(vcpu);
+		return vmx_handle_io(vcpu, reason);
 	vmx_merge_io_bitmaps(n);
 	return OUTCOME_RESUME;
 }
 
-enum outcome vmx_handle_for_l3(struct vcpu *vcpu)
+enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason)
 {
-	switch (vcpu->reason) {
+	switch (reason) {
 	case VMX_EXIT_EPT_VIOLATION:
 	case VMX_EXIT_EPT_MISCONFIG:
-		return stage2(vcpu);
+		return stage2(vcpu, reason);
 	case VMX_EXIT_IO:
-		return io(vcpu);
+		return io(vcpu, reason);
 	case VMX_EXIT_RDMSR:
-		return vmx_handle_rdmsr(vcpu);
+		return vmx_handle_rdmsr(vcpu, reason);
 	case VMX_EXIT_WRMSR:
-		return vmx_handle_wrmsr(vcpu);
+		return vmx_handle_wrmsr(vcpu, reason);
 	case VMX_EXIT_EXCEPTION_NMI:
-		return vmx_handle_exception(vcpu);
+		return vmx_handle_exception(vcpu, reason);
 	default:
-		panic("L3 made the exit %s, which nobody asked for", vmx_exit_name(vcpu->reason));
+		panic("L3 made the exit %s, which nobody asked for", vmx_exit_name((u32)reason));
 	}
 }

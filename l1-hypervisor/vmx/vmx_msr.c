@@ -24,13 +24,14 @@ static u64 feature_control(const struct vmx_vcpu *v)
 	return FEATURE_CONTROL_LOCK | (v->nested_on ? FEATURE_CONTROL_VMX_OUTSIDE_SMX : 0);
 }
 
-enum outcome vmx_handle_rdmsr(struct vcpu *vcpu)
+enum outcome vmx_handle_rdmsr(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_vcpu *v = vmx_of(vcpu);
 	u32 msr = (u32)vcpu->regs.r[REG_RCX];
 	bool known = true;
 	u64 value;
 
+	(void)reason;
 	if (msr == MSR_FEATURE_CONTROL)
 		value = feature_control(v);
 	else if (msr >= MSR_VMX_BASIC && msr <= MSR_VMX_VMFUNC)
@@ -44,11 +45,12 @@ enum outcome vmx_handle_rdmsr(struct vcpu *vcpu)
 	return OUTCOME_ADVANCE;
 }
 
-enum outcome vmx_handle_wrmsr(struct vcpu *vcpu)
+enum outcome vmx_handle_wrmsr(struct vcpu *vcpu, u64 reason)
 {
 	const u64 *r = vcpu->regs.r;
 	u32 msr = (u32)r[REG_RCX];
 
+	(void)reason;
 	if (msr == MSR_FEATURE_CONTROL || !wrmsr_safe(msr, (r[REG_RDX] << 32) | (u32)r[REG_RAX]))
 		return vmx_fault(vcpu, EXC_GP, true, 0);
 	return OUTCOME_ADVANCE;

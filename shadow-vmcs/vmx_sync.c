@@ -3,6 +3,7 @@
  * unrolled by inclusion of the field table.
  */
 #include "shadow-vmcs/vmcs_hw.h"
+#include "shadow-vmcs/vmx_access.h"
 #include "shadow-vmcs/vmx_nested.h"
 
 void vmx_load(struct vmx_nested *n, struct hw_vmcs *hw)
@@ -166,6 +167,9 @@ void vmx_set23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value)
 void vmx_write23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value)
 {
 	vmx_set23(n, s, row, value);
+	/* L2 reads it without an exit although its write made one. */
+	if (n->expose.access[row] != EXPOSE_TRAP)
+		n->ways.access->publish(n, s);
 	vmx_load(n, &n->vmcs12);
 }
 

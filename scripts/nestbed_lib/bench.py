@@ -24,7 +24,6 @@ examples:
   nestbed bench --check-baseline                 and compare with the checked-in baseline, exactly
   nestbed bench --update-baseline "merge reads two fields less"
 """
-STATES = 2  # each operation is measured warm and cold
 RESULT_MARK = re.compile(rb'# \{"op"')
 PARALLEL_MACHINES = 2
 
@@ -56,49 +55,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def bench_words(experiment: Experiment, level: int) -> str:
+def bench_words(experiment: Experiment, level: int, cold: bool) -> str:
     """The bench's command line."""
-    return f"ops={','.join(experiment.ops[level])} n={experiment.n} cold=on"
+    state = "on" if cold else "off"
+    return f"ops={','.join(experiment.ops[level])} n={experiment.n} cold={state}"
+
+
+def result_count(experiment: Experiment, level: int, cold: bool) -> int:
+    """How many results one run of the bench prints: each operation warm, and cold if wanted."""
+    return len(experiment.ops[level]) * (2 if cold else 1)
+
+
+def l1_words(ways: Ways) -> str:
+    """L1's command line for a start under these ways."""
+    return " ".join(f"{axis}={way}" for axis, way in ways.items())
 
 
 def l2_part(experiment: Experiment, ways: Ways, cpus: int) -> Part:
     """The bench as L2."""
     boot = nestbed_boot(
         paths.image("bench"),
-        bench_words(experiment, 2),
-        l1_words=words(ways).replace(",", " "),
+        bench_words(experiment, 2, cold=True),
+        l1_words=l1_words(ways),
         cpus=cpus,
         memory=experiment.memory,
     )
-    return Part(boot, ways, len(experiment.ops[2]) * STATES)
+    return Part(boot, ways, result_count(experiment, 2, cold=True))
 
 
-def l3_part(experiment: Experiment, profiles: list[str], ways: list[Ways], cpus: int) -> Part:
+def l3_part(
+    experiment: Experiment, profiles: list[str], ways: list[Ways], cpus: int, cold: bool
+) -> Part:
     """The bench as L3, once for every profile and way, in one machine."""
     ways_word = ";".join(words(way) for way in ways)
     boot = nestbed_boot(
         paths.image("hv"),
         f"profiles={';'.join(profiles)} ways={ways_word}",
         paths.image("bench"),
-        f"{bench_words(experiment, 3)} tap=sub",
-        l1_words=words(ways[0]).replace(",", " "),
+        f"{bench_words(experiment, 3, cold)} tap=sub",
+        l1_words=l1_words(ways[0]),
         cpus=cpus,
         memory=experiment.memory,
     )
-    return Part(boot, ways[0], len(experiment.ops[3]) * STATES * len(profiles) * len(ways))
+    return Part(boot, ways[0], result_count(experiment, 3, cold) * len(profiles) * len(ways))
 
 
 def make_parts(experiment: Experiment, quick: bool, cpus: int) -> list[Part]:
-    """The machines of the experiment, longest first."""
+    """The machines of the experiment, about longest first. Cold runs take long: each empties the
+    merged tables. So the ways that only combine others, and more profiles, are measured warm."""
+    kvm = [experiment.profile]
     both_vmcs = [experiment.reference_ways | {"vmcs": way} for way in experiment.axes["vmcs"]]
-    combinations = both_vmcs if quick else experiment.combinations()
-    parts = []
-    for vmcs in reversed(experiment.axes["vmcs"]):
-        ways = [combination for combination in combinations if combination["vmcs"] == vmcs]
-        parts.append(l3_part(experiment, [experiment.profile], ways, cpus))
-    if not quick:
-        parts.append(l3_part(experiment, experiment.more_profiles, both_vmcs, cpus))
     variations = both_vmcs if quick else experiment.variations()
+    parts = [l3_part(experiment, kvm, [ways], cpus, cold=True) for ways in variations]
+    parts.sort(key=lambda part: part.ways["vmcs"] != "trap")
+    if not quick:
+        rest = [ways for ways in experiment.combinations() if ways not in variations]
+        parts.insert(0, l3_part(experiment, kvm, rest, cpus, cold=False))
+        parts.append(l3_part(experiment, experiment.more_profiles, both_vmcs, cpus, cold=False))
     return parts + [l2_part(experiment, ways, cpus) for ways in variations]
 
 

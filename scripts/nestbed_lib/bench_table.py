@@ -1,39 +1,24 @@
-"""The exit-cost experiment as one table: operations down, ways across, others' figures beside."""
+"""The exit-cost experiment as one table, with others' figures beside ours."""
 
+from rich import box
 from rich.table import Table
 
-from .experiment import Experiment, Ways
+from .experiment import Experiment, words
 from .results import find
 
-WIDTH = 140
+WIDTH = 98
+FIGURES = ("ticks_min", "ticks_median", "ticks_max", "hw_exits_per_op")
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """A count, without a fraction when it has none."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
-
-
-def ticks(row: dict) -> str:
-    """Minimum, median and maximum; one figure when they are the same."""
-    values = [row["ticks_min"], row["ticks_median"], row["ticks_max"]]
-    if values[0] == values[2]:
-        return number(values[0])
-    return "/".join(number(value) for value in values)
-
-
-def cell(row: dict | None) -> str:
-    """Ticks and hardware exits of a measurement."""
-    if row is None:
+    if value is None:
         return ""
-    if "hw_exits_per_op" not in row:
-        return ticks(row)
-    return f"{ticks(row)} ({number(row['hw_exits_per_op'])})"
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3f}".rstrip("0")
 
 
-def reference_cell(row: dict | None, experiment: Experiment) -> str:
+def reference_cell(row: dict, experiment: Experiment) -> str:
     """What others measured for the same operation."""
-    if row is None:
-        return ""
     for reference in experiment.references:
         if reference.matches(row):
             exits = "" if reference.exits is None else f" ({reference.exits})"
@@ -41,36 +26,48 @@ def reference_cell(row: dict | None, experiment: Experiment) -> str:
     return ""
 
 
+def rows_of(rows: list[dict], experiment: Experiment, level: int, op: str) -> list[tuple]:
+    """Warm measurements with the ways' name: the reference, then each way that changes a figure."""
+    profile = experiment.profile if level == 3 else None
+    kept = []
+    for ways in experiment.variations():
+        row = find(rows, level=level, op=op, state="warm", profile=profile, **ways)
+        if row is None:
+            continue
+        figures = [row.get(name) for name in FIGURES]
+        if not kept or figures != [kept[0][1].get(name) for name in FIGURES]:
+            kept.append((experiment.variation_name(ways), row))
+    return kept
+
+
 def make(rows: list[dict], experiment: Experiment) -> Table:
     """The table of the warm measurements under the reference ways and each other way alone."""
     first = rows[0]
-    unit = first["ticks"]
     table = Table(
-        title=f"{unit.capitalize()} of one operation, warm (hardware exits); "
-        f"min/median/max where they differ\n{first['platform']} {first['cpu_model']}, "
-        f"Nestbed {first['commit']}",
-        caption=f"{experiment.reference_name}: {experiment.reference_what} (docs/platforms.md). "
-        "All combinations of ways, and cold measurements, are in run.jsonl.",
+        title=f"{first['ticks'].capitalize()} of one operation, warm, n = {first['n']}\n"
+        f"{first['platform']} {first['cpu_model']}, Nestbed {first['commit']}",
+        caption=f"Reference ways: {words(experiment.reference_ways)}; further rows: the ways that "
+        f"change a figure, one at a time. Profile of the guest hypervisor: {experiment.profile}.\n"
+        f"{experiment.reference_name}: {experiment.reference_what} (docs/platforms.md).\n"
+        "Every combination of ways, every profile, and cold measurements are in run.jsonl.",
+        box=box.SIMPLE_HEAD,
     )
-    columns: list[Ways] = [
-        ways for ways in experiment.variations() if find(rows, level=3, **ways) is not None
-    ]
-    trap = experiment.reference_ways | {"vmcs": "trap"}
-    table.add_column("level", no_wrap=True)
+    table.add_column("", no_wrap=True)
     table.add_column("operation", no_wrap=True)
-    for ways in columns:
-        table.add_column(experiment.variation_name(ways), justify="right")
-        if ways == trap or ways == experiment.reference_ways:
-            table.add_column(experiment.reference_name, justify="right", style="dim")
+    table.add_column("ways", no_wrap=True)
+    for heading in ("min", "median", "max", "hardware\nexits"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    other = f"{experiment.reference_name}\n(exits)"
+    table.add_column(other, justify="right", style="dim", no_wrap=True)
     for level, ops in experiment.ops.items():
         for op in ops:
-            cells = []
-            for ways in columns:
-                wanted = {"level": level, "op": op, "state": "warm", **ways}
-                profile = experiment.profile if level == 3 else None
-                row = find(rows, profile=profile, **wanted)
-                cells.append(cell(row))
-                if ways == trap or ways == experiment.reference_ways:
-                    cells.append(reference_cell(row, experiment))
-            table.add_row(f"L{level}", op, *cells, end_section=op == ops[-1])
+            for index, (name, row) in enumerate(rows_of(rows, experiment, level, op)):
+                table.add_row(
+                    "" if index else f"L{level}",
+                    "" if index else op,
+                    name,
+                    *(number(row.get(figure)) for figure in FIGURES),
+                    reference_cell(row, experiment),
+                )
+        table.add_section()
     return table

@@ -15,18 +15,15 @@ class Reference:
 
     level: int
     op: str
+    ways: Ways
     ticks: int
-    vmcs: str = ""  # any
     exits: int | None = None
     at_most: int | None = None
 
     def matches(self, row: dict) -> bool:
         """Whether a result row is the same measurement."""
-        return (
-            (row["level"], row["op"]) == (self.level, self.op)
-            and row["state"] == "warm"
-            and self.vmcs in ("", row["vmcs"])
-        )
+        same = {"level": self.level, "op": self.op, "state": "warm", **self.ways}
+        return all(row[name] == value for name, value in same.items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +47,7 @@ class Experiment:
         with open(paths.ROOT / "experiments" / f"{name}.toml", "rb") as file:
             content = tomllib.load(file)
         reference = content["reference"]
+        first = {axis: ways[0] for axis, ways in content["ways"].items()}
         return cls(
             n=content["n"],
             memory=content["memory"],
@@ -60,7 +58,10 @@ class Experiment:
             counts_only=content["baseline"]["counts_only"],
             reference_name=reference["name"],
             reference_what=reference["what"],
-            references=[Reference(**row) for row in reference["row"]],
+            references=[
+                Reference(**{**row, "ways": first | row.get("ways", {})})
+                for row in reference["row"]
+            ],
         )
 
     @property
@@ -80,9 +81,9 @@ class Experiment:
         ]
 
     def variation_name(self, ways: Ways) -> str:
-        """What a variation changes, on lines for a column's head."""
-        changed = [f"{axis}\n{way}" for axis, way in ways.items() if self.axes[axis][0] != way]
-        return "\n".join(changed) or "reference\nways"
+        """What a variation changes."""
+        changed = [f"{axis}={way}" for axis, way in ways.items() if self.axes[axis][0] != way]
+        return " ".join(changed) or "reference"
 
 
 def words(ways: Ways) -> str:

@@ -31,6 +31,11 @@ def _rows_of(rows: list[dict], experiment: Experiment, level: int, vmcs: str) ->
     return {op: row for op, row in found.items() if row is not None}
 
 
+def _exits_text(exits: float) -> str:
+    """The figure beside a dot; a timer that rarely met an operation is not worth its digits."""
+    return f"{exits:g}" if exits >= 0.1 or exits == 0 else "~0"
+
+
 def _draw_series(axes, ops: list[str], series: dict[str, dict], offset: float, look: tuple) -> None:
     _, _, label, colour, marker = look
     at = [ops.index(op) + offset for op in series]
@@ -52,7 +57,7 @@ def _draw_series(axes, ops: list[str], series: dict[str, dict], offset: float, l
     for x, y, row in zip(at, medians, series.values()):
         if "hw_exits_per_op" in row:
             axes.annotate(
-                f"{row['hw_exits_per_op']:g}",
+                _exits_text(row["hw_exits_per_op"]),
                 (x, y),
                 xytext=(0, 6),
                 textcoords="offset points",

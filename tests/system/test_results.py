@@ -43,10 +43,23 @@ def test_rows_survive_the_result_file(tmp_path):
     assert results.read_lines(tmp_path / "results" / "run.jsonl") == rows()
 
 
-def test_a_table_cell_shows_a_spread_only_where_there_is_one():
+def test_the_table_leaves_out_ways_that_change_nothing():
     row = rows()[0]
-    assert bench_table.cell(row) == "70/71/73 (1)"
-    assert bench_table.cell(row | {"ticks_median": 70, "ticks_max": 70}) == "70 (1)"
+    other = row | {"vmcs": "trap"}
+    experiment = Experiment.load()
+    kept = bench_table.rows_of([row, other], experiment, 2, "cpuid")
+    assert [name for name, _ in kept] == ["reference"]
+    kept = bench_table.rows_of([row, other | {"ticks_max": 99}], experiment, 2, "cpuid")
+    assert [name for name, _ in kept] == ["reference", "vmcs=trap"]
+
+
+def test_a_fraction_shows_only_where_there_is_one():
+    assert [bench_table.number(value) for value in (2, 2.0, 2.5, 1234.125)] == [
+        "2",
+        "2",
+        "2.5",
+        "1,234.125",
+    ]
 
 
 @pytest.fixture(name="taken")

@@ -113,7 +113,7 @@ void nept_cache_drop_context(struct nept_cache *cache, u64 root_pointer23)
 	for (i = 0; i < NEPT_CACHE_SLOTS; i++) {
 		struct nept_slot *slot = &cache->slots[i];
 
-		if (slot->key != NO_KEY && !((slot->key ^ root_pointer23) & space))
+		if (!((slot->key ^ root_pointer23) & space))
 			drop(cache, slot);
 	}
 }

@@ -49,7 +49,8 @@ static void write_entry(struct nept_table *table, u64 *page, u32 index, u64 entr
 		used->low = (u16)index;
 	if (index >= used->high)
 		used->high = (u16)(index + 1);
-	page[index] = entry;
+	/* After what it refers to: hardware may be walking. */
+	__atomic_store_n(&page[index], entry, __ATOMIC_RELEASE);
 }
 
 /* Zeroes a page, giving back the pages below it; recursion ends with the levels. */

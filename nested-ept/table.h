@@ -3,7 +3,9 @@
  * ept12 is such a table that L1 maps; ept13 is one that nept_fill() fills.
  *
  * Owns: the pages below its root, and the count of removals that tells who must INVEPT.
- * Assumes: the caller serializes changes of one table; hardware may walk it meanwhile.
+ * Assumes: the caller serializes changes of one table; hardware may walk it meanwhile, but pages
+ * that small leaves leave behind are used again at once, so a table that several CPUs run on gets
+ * no larger leaf in the place of smaller ones.
  * Refuses: 23-side knowledge; here an address is just the input of a table.
  */
 #ifndef NESTED_EPT_TABLE_H

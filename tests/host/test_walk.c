@@ -286,6 +286,13 @@ static void an_entry_changed_meanwhile_is_walked_again(void **state)
 	assert_int_equal(chain_walk(&chain, NEPT_W), NEPT_WALK_VIOLATION);
 	assert_int_equal(*chain.entry[1] & BIT(9), 0);
 
+	/* ... or the entry: nothing of the first round is told. */
+	chain_make(&chain, 1, true, CHAIN_FEATURES);
+	chain.memory.races = 1;
+	chain.memory.race_flips = NEPT_RWX;
+	assert_int_equal(chain_walk(&chain, NEPT_R), NEPT_WALK_VIOLATION);
+	assert_int_equal(chain.walk.rights, 0);
+
 	/* One that never stops cannot keep L1 in a loop. */
 	chain_make(&chain, 1, true, CHAIN_FEATURES);
 	chain.memory.races = ~0U;

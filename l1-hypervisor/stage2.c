@@ -14,7 +14,8 @@ static struct {
 	struct nept_table table;
 	struct nept_pool pool;
 	const struct memory_map *map;
-	u8 *absent; /* the page that all of L1's range shows */
+	struct memory_range main; /* the largest region of RAM */
+	u8 *absent;               /* the page that all of L1's range shows */
 	u32 max_shift;
 	u32 physical_bits;
 	u32 lock;
@@ -71,6 +72,8 @@ void stage2_init(const struct nept_format *format, const struct memory_map *memo
 
 		if (r->type != MEMORY_RAM || end <= start)
 			continue;
+		if (end - start > stage2.main.end - stage2.main.start)
+			stage2.main = (struct memory_range){ start, end };
 		map(at, start, MEMTYPE_UC);
 		map(start, end, MEMTYPE_WB);
 		at = end;
@@ -87,6 +90,17 @@ struct nept_table *stage2_table(void)
 u64 stage2_root_pointer(void)
 {
 	return stage2.table.format->root_pointer(nept_table_root(&stage2.table), false);
+}
+
+void stage2_protect(pa2_t page, bool on)
+{
+	struct nept_range range = { page, PA1(page.v), PAGE_SIZE, on ? NEPT_R | NEPT_X : NEPT_RWX,
+				    MEMTYPE_UC };
+
+	lock();
+	if (!nept_map(&stage2.table, &range, PAGE_SHIFT))
+		panic("no memory left for L2's page tables");
+	unlock();
 }
 
 pa1_t stage2_absent_page(void)
@@ -134,6 +148,10 @@ void stage2_take_back(void)
 
 bool guest_memory_is_ram(pa2_t at, u64 length)
 {
+	/* Most of L2's memory is one region. */
+	if (likely(at.v - stage2.main.start < stage2.main.end - stage2.main.start &&
+		   length <= stage2.main.end - at.v))
+		return true;
 	return at.v + length >= at.v &&
 	       memory_map_is_ram(stage2.map, (struct memory_range){ at.v, at.v + length });
 }

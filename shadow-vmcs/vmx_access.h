@@ -15,6 +15,9 @@ struct vmx_access {
 	void (*publish)(struct vmx_nested *n, struct vmx_slot *slot);
 };
 
+/* Makes the loops' view of an exposed set. In access_shadow.c. */
+void vmx_exposure_make(struct vmx_exposure *exposure, const struct vmcs_expose *set);
+
 extern const struct vmx_access vmx_access_trap, vmx_access_shadow;
 
 #endif

@@ -8,16 +8,6 @@
 #include "shadow-vmcs/vmx_exits.h"
 #include "shadow-vmcs/vmx_nested.h"
 
-#define VG_RUN (BIT(VG_IP) | BIT(VG_EVENT))
-
-/* Groups that only L2 changes; every rule on them can be checked without L3's state. */
-#define VG_L2_ONLY (~(u32)VG_IN_13)
-
-/* Fields of L3's state that rules about RIP, RFLAGS and events look at too. */
-static const u8 run_inputs[] = {
-	F_GUEST_CR0, F_GUEST_CS_AR, F_GUEST_SS_AR, F_ENTRY_CONTROLS, F_GUEST_RFLAGS,
-};
-
 /* Makes v23 true where the rules that are due will look. */
 static void collect_for_checks(struct vmx_nested *n, struct vmx_slot *s)
 {
@@ -29,9 +19,7 @@ static void collect_for_checks(struct vmx_nested *n, struct vmx_slot *s)
 		vmx_collect(n, s, VG_IN_13);
 		return;
 	}
-	vmx_collect(n, s, BIT(VG_IP));
-	for (u32 i = 0; i < ARRAY_SIZE(run_inputs); i++)
-		s->v23.f[run_inputs[i]] = vmx_peek23(n, s, run_inputs[i]);
+	vmx_collect_run_inputs(n, s);
 }
 
 /* What of L2's own state an entry of L3 may inherit; vmcs12 is loaded. */
@@ -61,34 +49,37 @@ static void read_inherited(struct vmx_nested *n, struct vmx_slot *s)
 	}
 }
 
-/* Whole words of the MSR bitmap whose MSRs guests access most. All others exit to L1 first, which
- * asks L2's bitmap then; so a change of the bitmap needs no notice. */
+/* One word of the MSR bitmap for reads and the one for writes, as L2 has them for `msrs`; the other
+ * MSRs of the words exit. */
+static inline void merge_msr_words(struct bitmap_page *to, const struct bitmap_page *page23,
+				   u32 read, u64 msrs)
+{
+	u32 write = read + MSR_BITMAP_WRITE_LOW / 64;
+
+	to->word[read] = ~msrs | page23->word[read];
+	to->word[write] = ~msrs | page23->word[write];
+}
+
+/* Only the MSRs that guests access most are let through. All others exit to L1 first, which asks
+ * L2's bitmap then; so a change of the bitmap needs no notice. */
 static void merge_msr_bitmap(struct vmx_nested *n, const struct vmx_slot *s)
 {
-	static const struct {
-		u16 word;
-		u64 msrs;
-	} hot[] = {
-		{ MSR_BITMAP_READ_LOW / 64 + 0x10 / 64, BIT(0x10) },
-		{ (MSR_BITMAP_READ_LOW + 0x174) / 64, BITS(0x36, 0x34) },
-		{ (MSR_BITMAP_READ_HIGH + 0x80) / 64, BITS(4, 0) },
-		{ (MSR_BITMAP_READ_HIGH + 0x100) / 64, BITS(2, 0) },
-	};
+	static const struct bitmap_page ones = { .word = { [0 ... BITMAP_WORDS - 1] = ~0ULL } };
 	u64 at = vmcs_get(&s->v23, MSR_BITMAP);
-	const struct bitmap_page *page23 = NULL;
+	const struct bitmap_page *page23 = &ones;
 
 	if ((vmcs_get(&s->v23, PROC_CONTROLS) & PROC_MSR_BITMAPS) &&
 	    n->core->is_ram(PA2(at), PAGE_SIZE))
 		page23 = n->core->pointer(PA2(at));
-	for (u32 i = 0; i < ARRAY_SIZE(hot); i++) {
-		u32 r = hot[i].word;
-		u32 w = r + MSR_BITMAP_WRITE_LOW / 64;
-		u64 read23 = page23 ? page23->word[r] : ~0ULL;
-		u64 write23 = page23 ? page23->word[w] : ~0ULL;
-
-		n->msr_bitmap13->word[r] = ~hot[i].msrs | read23;
-		n->msr_bitmap13->word[w] = ~hot[i].msrs | write23;
-	}
+	merge_msr_words(n->msr_bitmap13, page23, MSR_TSC / 64, BIT(MSR_TSC % 64));
+	merge_msr_words(n->msr_bitmap13, page23, MSR_SYSENTER_CS / 64,
+			BITS(MSR_SYSENTER_EIP % 64, MSR_SYSENTER_CS % 64));
+	merge_msr_words(n->msr_bitmap13, page23,
+			(MSR_BITMAP_READ_HIGH + MSR_EFER % MSR_BITMAP_RANGE) / 64,
+			BITS(MSR_SFMASK % 64, MSR_EFER % 64));
+	merge_msr_words(n->msr_bitmap13, page23,
+			(MSR_BITMAP_READ_HIGH + MSR_FS_BASE % MSR_BITMAP_RANGE) / 64,
+			BITS(MSR_KERNEL_GS_BASE % 64, MSR_FS_BASE % 64));
 }
 
 /* A page that L2 gives to hardware; what is not L2's memory becomes a page of nothing. */
@@ -118,11 +109,15 @@ static void fill_merge_in(const struct vmx_nested *n, const struct vmx_slot *s,
 	}
 }
 
+/* Which tables and VPID L3 runs on, if they can have changed since its last entry. */
 static void note_stage2(struct vmx_nested *n, struct vmx_slot *s)
 {
 	u16 vpid = s->vpid13;
 	u64 eptp;
 
+	if (likely(!(s->stale & (BIT(VG_STAGE2) | BIT(VG_CTRL))) && s->ept13 &&
+		   s->ept13->key == s->ept13_key && vmx_vpid_is_ours(n, s)))
+		return;
 	vmx_choose_stage2(n, s);
 	eptp = s->ept13 ? nept_root_pointer(&s->ept13->nept) : n->core->eptp12;
 	if (eptp != s->eptp13 || vpid != s->vpid13)
@@ -151,10 +146,13 @@ static void merge_and_publish(struct vmx_nested *n, struct vmx_slot *s, u32 grou
 {
 	struct vmx_merge_in in;
 
+	vmx_load(n, &s->vmcs13);
+	vmx_publish_run(&s->v23, groups);
+	if (likely(!(groups & ~(u32)VG_RUN)))
+		return;
 	fill_merge_in(n, s, &in);
 	vmx_merge(&in, groups, &n->v13);
-	vmx_load(n, &s->vmcs13);
-	vmx_publish13(&n->v13, groups);
+	vmx_publish_rest(&n->v13, groups);
 	if (groups & BIT(VG_SWITCH))
 		vmcs_write(HOST_PAT, vmcs_get(&n->v13, HOST_PAT));
 }
@@ -173,7 +171,7 @@ static u32 load_msrs(struct vmx_nested *n, struct vmx_slot *s)
 	vmx_merge(&in, BIT(VG_MSR), &n->v13);
 	failed = vmx_msr_load_list(n, PA2(vmcs_get(&s->v23, ENTRY_MSR_LOAD_ADDR)), count, &n->v13);
 	vmx_load(n, &s->vmcs13);
-	vmx_publish13(&n->v13, BIT(VG_MSR));
+	vmx_publish_rest(&n->v13, BIT(VG_MSR));
 	return failed;
 }
 
@@ -210,7 +208,8 @@ static u32 stale_groups(struct vmx_nested *n, struct vmx_slot *s)
 	if (n->ways.full)
 		s->stale = VG_ALL;
 	/* A group that is merged must be true in v23 first. */
-	vmx_collect(n, s, s->stale);
+	if (s->stale & s->in_13)
+		vmx_collect(n, s, s->stale);
 	return s->stale;
 }
 

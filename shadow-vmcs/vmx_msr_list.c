@@ -50,8 +50,7 @@ static bool is_capability(u32 msr)
 	return msr == MSR_FEATURE_CONTROL || (msr >= MSR_VMX_BASIC && msr <= MSR_VMX_VMFUNC);
 }
 
-static bool load_one(struct vmx_nested *n, const struct msr_entry *entry,
-		     struct vmcs_fields *state)
+static bool load_one(struct vmx_nested *n, const struct msr_entry *entry, struct vmcs_fields *state)
 {
 	int row = row_of_msr(entry->index);
 	u64 old;

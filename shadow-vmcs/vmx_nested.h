@@ -21,16 +21,19 @@
 #include "shadow-vmcs/vmx_caps.h"
 #include "shadow-vmcs/vmx_check.h"
 
-#define VMX_SLOTS   4
-#define VMX_VPIDS   8
-#define VPID_L2     1
-#define VPID_L3     2 /* the first of VMX_VPIDS */
-#define NO_VMCS     PA2(~0ULL)
+#define VMX_SLOTS 4
+#define VMX_VPIDS 8
+#define VPID_L2   1
+#define VPID_L3   2 /* the first of VMX_VPIDS */
+#define NO_VMCS   PA2(~0ULL)
 
 /* The groups of L3's state and exit information, which hardware keeps in vmcs13. */
-#define VG_IN_13                                                                             \
-	(BIT(VG_IP) | BIT(VG_CR) | BIT(VG_PDPTE) | BIT(VG_SEG) | BIT(VG_TABLES) | BIT(VG_MSR) |    \
+#define VG_IN_13                                                                                \
+	(BIT(VG_IP) | BIT(VG_CR) | BIT(VG_PDPTE) | BIT(VG_SEG) | BIT(VG_TABLES) | BIT(VG_MSR) | \
 	 BIT(VG_SWITCH) | BIT(VG_INFO))
+
+/* The groups that an exit handler changes at nearly every exit. */
+#define VG_RUN (BIT(VG_IP) | BIT(VG_EVENT))
 
 /* A VMCS region of L1's and whether it was launched since it was cleared. */
 struct hw_vmcs {
@@ -49,9 +52,10 @@ struct vmx_slot {
 	struct hw_vmcs vmcs13;
 	struct hw_vmcs shadow;
 	struct vmcs_fields published; /* what the shadow VMCS holds, for exposed rows */
-	bool all_published;	      /* false: publish every exposed row at the next chance */
-	u64 eptp13;		      /* as merged last */
+	bool all_published;           /* false: publish every exposed row at the next chance */
+	u64 eptp13;                   /* as merged last */
 	struct nept_slot *ept13;      /* NULL when L3 runs on ept12 */
+	u64 ept13_key;                /* it is still the same one while its key is this */
 	u16 vpid13;
 	bool io_merged; /* the I/O bitmaps are merged in; else every access exits */
 };
@@ -76,8 +80,8 @@ struct vmx_access;
 
 struct vmx_ways {
 	const struct vmx_access *access; /* vmcs= */
-	bool full;			 /* merge=full */
-	bool flush;			 /* tlb=flush */
+	bool full;                       /* merge=full */
+	bool flush;                      /* tlb=flush */
 };
 
 struct vcpu;
@@ -85,6 +89,23 @@ struct vcpu;
 /* The entry stubs: by VMRESUME, and by VMLAUNCH for a VMCS that is clear. */
 void vmx_resume(struct vcpu *vcpu);
 void vmx_launch(struct vcpu *vcpu);
+
+/* A row of the field table that hardware shadowing exposes. */
+struct vmx_exposed {
+	u32 group_bit;
+	u16 encoding;
+	u16 row;
+};
+
+/* The exposed set as loops want it: what L2 may read, first those rows that L1 changes too, and
+ * what L2 may write. */
+struct vmx_exposure {
+	struct vmx_exposed readable[VMCS_ROWS], writable[VMCS_ROWS];
+	u32 live_count; /* of readable: rows that change without L2 writing them */
+	u32 readable_count, writable_count;
+	u32 collect_first; /* groups of exposed rows that are collected whole */
+	bool is_readable[VMCS_ROWS];
+};
 
 struct vmx_nested {
 	struct regs *regs;
@@ -109,19 +130,25 @@ struct vmx_nested {
 	struct vmx_slot slot[VMX_SLOTS];
 	u64 clock;
 
-	struct vmcs_expose expose;
+	struct vmx_exposure exposure;
 	struct bitmap_page *vmread_bitmap, *vmwrite_bitmap;
 	struct bitmap_page *msr_bitmap12, *msr_bitmap13;
 	struct bitmap_page *io_bitmaps12, *io_bitmaps13; /* two pages each: A, B */
 	pa1_t msr_bitmap13_at, io_bitmaps13_at;
 
 	struct nept_cache cache;
-	u32 vpid23[VMX_VPIDS]; /* which VPID of L2 each of ours stands for; ~0 for none */
+	u32 vpid23[VMX_VPIDS];  /* which VPID of L2 each of ours stands for; ~0 for none */
 	struct vmcs_fields v13; /* scratch of the merge */
 };
 
+void vmx_load_other(struct vmx_nested *n, struct hw_vmcs *hw);
+
 /* Makes `hw` the current VMCS unless it is. */
-void vmx_load(struct vmx_nested *n, struct hw_vmcs *hw);
+static inline void vmx_load(struct vmx_nested *n, struct hw_vmcs *hw)
+{
+	if (n->loaded != hw)
+		vmx_load_other(n, hw);
+}
 
 /* --- vmx_insn.c: the instructions of L2 --- */
 
@@ -190,8 +217,13 @@ void vmx_reflect_entry_failure(struct vmx_nested *n, u32 reason, u64 qualificati
 
 /* Brings those of `groups` into v23 whose truth is in vmcs13, and loads it if there are any. */
 void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups);
-/* Writes `groups` of v13 to the loaded VMCS. */
-void vmx_publish13(const struct vmcs_fields *v13, u32 groups);
+/* Those fields that rules about RIP, RFLAGS and events look at, in whichever group they are, for an
+ * entry with nothing else to check. */
+void vmx_collect_run_inputs(struct vmx_nested *n, struct vmx_slot *s);
+/* Writes `groups` of v13 to the loaded VMCS: those that nearly every entry changes, VG_RUN, which
+ * are in v13 as in v23; and all others. */
+void vmx_publish_run(const struct vmcs_fields *v23, u32 groups);
+void vmx_publish_rest(const struct vmcs_fields *v13, u32 groups);
 /* One field of v23, wherever its truth is. Both leave vmcs12 loaded. */
 u64 vmx_read23(struct vmx_nested *n, struct vmx_slot *s, int row);
 void vmx_write23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value);
@@ -204,13 +236,14 @@ void vmx_set23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value);
 /* Loads `count` MSRs from L2's list at `at`; 0, or the number (from 1) of the entry that failed. */
 u32 vmx_msr_load_list(struct vmx_nested *n, pa2_t at, u32 count, struct vmcs_fields *state);
 /* Stores MSRs into it; `state` has those that hardware switched away. False when one cannot be. */
-bool vmx_msr_store_list(struct vmx_nested *n, pa2_t at, u32 count,
-			const struct vmcs_fields *state);
+bool vmx_msr_store_list(struct vmx_nested *n, pa2_t at, u32 count, const struct vmcs_fields *state);
 
 /* --- vmx_stage2.c --- */
 
 /* Which ept13 or ept12 and which VPID the slot runs on; issues the invalidations that are due. */
 void vmx_choose_stage2(struct vmx_nested *n, struct vmx_slot *s);
+/* Whether the VPID that was chosen for L3 still stands for L2's. */
+bool vmx_vpid_is_ours(const struct vmx_nested *n, const struct vmx_slot *s);
 /* What the switch between L2 and L3 invalidates, and what changes of ept13 made stale. */
 void vmx_flush_for_switch(struct vmx_nested *n, const struct vmx_slot *s);
 void vmx_flush_ept13(struct vmx_nested *n, struct vmx_slot *s);

@@ -8,7 +8,7 @@
 #include "nested-ept/gpt_walk.h"
 #include "shadow-vmcs/vmcs_hw.h"
 
-#define INFO_SCALE(info)        ((info) & 3)
+#define INFO_SCALE(info)        ((info)&3)
 #define INFO_ADDRESS_SIZE(info) ((info) >> 7 & 7)
 #define INFO_SEGMENT(info)      ((info) >> 15 & 7)
 #define INFO_INDEX(info)        ((info) >> 18 & 15)
@@ -192,4 +192,28 @@ bool vmx_operand_write(struct vmx_nested *n, u32 info, const void *from, u32 siz
 	if (p.size[1])
 		(void)n->core->write(p.at[1], (const u8 *)from + p.size[0], p.size[1]);
 	return true;
+}
+
+u32 vmx_operand_code(const struct vmx_nested *n, u8 *to, u32 size)
+{
+	struct gpt_context context;
+	struct gpt_walk walk;
+	u64 pdptes[4];
+	u64 linear = vmcs_read(GUEST_RIP);
+	u32 done = 0;
+
+	if (!vmx_operand_code64())
+		linear = (linear + vmcs_read(GUEST_CS_BASE)) & 0xffffffff;
+	fill_paging(n, &context, pdptes);
+	while (done < size) {
+		u64 at = linear + done;
+		u32 left = (u32)(PAGE_SIZE - (at & PAGE_MASK));
+		u32 now = left < size - done ? left : size - done;
+
+		if (gpt_walk(&context, at, GPT_FETCH, &walk) != GPT_OK ||
+		    !n->core->read(walk.pa2, to + done, now))
+			break;
+		done += now;
+	}
+	return done;
 }

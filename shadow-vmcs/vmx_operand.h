@@ -9,9 +9,9 @@
 #include "shadow-vmcs/vmx_nested.h"
 
 /* SDM 3C "Information for VM Exits Due to Instruction Execution" (28.2.5), Tables 28-13, 28-14. */
-#define OPERAND_IS_REGISTER    BIT32(10)
-#define OPERAND_REG1(info)     ((info) >> 3 & 15)
-#define OPERAND_REG2(info)     ((info) >> 28)
+#define OPERAND_IS_REGISTER BIT32(10)
+#define OPERAND_REG1(info)  ((info) >> 3 & 15)
+#define OPERAND_REG2(info)  ((info) >> 28)
 
 /* A general register of L2, RSP included. */
 u64 vmx_operand_reg(const struct vmx_nested *n, u32 reg);
@@ -25,5 +25,8 @@ bool vmx_operand_code64(void);
  * Memory that L2 does not have reads as ones and forgets what is written. */
 bool vmx_operand_read(struct vmx_nested *n, u32 info, void *to, u32 size);
 bool vmx_operand_write(struct vmx_nested *n, u32 info, const void *from, u32 size);
+
+/* Reads up to `size` bytes of code at L2's RIP; how many it got. */
+u32 vmx_operand_code(const struct vmx_nested *n, u8 *to, u32 size);
 
 #endif

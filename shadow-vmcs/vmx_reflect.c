@@ -19,18 +19,23 @@
 /* Control-register bits that an exit does not change, or forces (28.5.1). */
 #define CR0_KEPT (CR0_CD | CR0_NW | CR0_ET)
 
+/* Each function counts its writes in `written`, mostly when it is compiled, and adds them once. */
+#define PUT(NAME, value) (written++, vmcs_poke(NAME, value))
+
 static void load_host_segments(const struct vmcs_fields *v, bool host64)
 {
-	vmcs_write(GUEST_CS_SELECTOR, vmcs_get(v, HOST_CS_SELECTOR));
-	vmcs_write(GUEST_CS_BASE, 0);
-	vmcs_write(GUEST_CS_LIMIT, 0xffffffff);
-	vmcs_write(GUEST_CS_AR, HOST_CODE_AR(host64));
-#define HOST_SEGMENT(NAME, host_base)                                                              \
-	vmcs_write(GUEST_##NAME##_SELECTOR, vmcs_get(v, HOST_##NAME##_SELECTOR));                  \
-	vmcs_write(GUEST_##NAME##_BASE, host_base);                                                \
-	vmcs_write(GUEST_##NAME##_LIMIT, 0xffffffff);                                              \
-	vmcs_write(GUEST_##NAME##_AR,                                                              \
-		   HOST_DATA_AR | (vmcs_get(v, HOST_##NAME##_SELECTOR) ? 0 : (u32)AR_UNUSABLE));
+	u32 written = 0;
+
+	PUT(GUEST_CS_SELECTOR, vmcs_get(v, HOST_CS_SELECTOR));
+	PUT(GUEST_CS_BASE, 0);
+	PUT(GUEST_CS_LIMIT, 0xffffffff);
+	PUT(GUEST_CS_AR, HOST_CODE_AR(host64));
+#define HOST_SEGMENT(NAME, host_base)                                      \
+	PUT(GUEST_##NAME##_SELECTOR, vmcs_get(v, HOST_##NAME##_SELECTOR)); \
+	PUT(GUEST_##NAME##_BASE, host_base);                               \
+	PUT(GUEST_##NAME##_LIMIT, 0xffffffff);                             \
+	PUT(GUEST_##NAME##_AR,                                             \
+	    HOST_DATA_AR | (vmcs_get(v, HOST_##NAME##_SELECTOR) ? 0 : (u32)AR_UNUSABLE));
 	HOST_SEGMENT(SS, 0)
 	HOST_SEGMENT(DS, 0)
 	HOST_SEGMENT(ES, 0)
@@ -39,17 +44,18 @@ static void load_host_segments(const struct vmcs_fields *v, bool host64)
 #undef HOST_SEGMENT
 	/* In 64-bit mode a null SS is usable for CPL 0. */
 	if (host64 && !vmcs_get(v, HOST_SS_SELECTOR))
-		vmcs_write(GUEST_SS_AR, HOST_DATA_AR);
-	vmcs_write(GUEST_TR_SELECTOR, vmcs_get(v, HOST_TR_SELECTOR));
-	vmcs_write(GUEST_TR_BASE, vmcs_get(v, HOST_TR_BASE));
-	vmcs_write(GUEST_TR_LIMIT, HOST_TR_LIMIT);
-	vmcs_write(GUEST_TR_AR, HOST_TR_AR);
-	vmcs_write(GUEST_LDTR_SELECTOR, 0);
-	vmcs_write(GUEST_LDTR_AR, AR_UNUSABLE);
-	vmcs_write(GUEST_GDTR_BASE, vmcs_get(v, HOST_GDTR_BASE));
-	vmcs_write(GUEST_GDTR_LIMIT, 0xffff);
-	vmcs_write(GUEST_IDTR_BASE, vmcs_get(v, HOST_IDTR_BASE));
-	vmcs_write(GUEST_IDTR_LIMIT, 0xffff);
+		PUT(GUEST_SS_AR, HOST_DATA_AR);
+	PUT(GUEST_TR_SELECTOR, vmcs_get(v, HOST_TR_SELECTOR));
+	PUT(GUEST_TR_BASE, vmcs_get(v, HOST_TR_BASE));
+	PUT(GUEST_TR_LIMIT, HOST_TR_LIMIT);
+	PUT(GUEST_TR_AR, HOST_TR_AR);
+	PUT(GUEST_LDTR_SELECTOR, 0);
+	PUT(GUEST_LDTR_AR, AR_UNUSABLE);
+	PUT(GUEST_GDTR_BASE, vmcs_get(v, HOST_GDTR_BASE));
+	PUT(GUEST_GDTR_LIMIT, 0xffff);
+	PUT(GUEST_IDTR_BASE, vmcs_get(v, HOST_IDTR_BASE));
+	PUT(GUEST_IDTR_LIMIT, 0xffff);
+	count_access(vmwrites, written);
 }
 
 /* CR0 and CR4 of L2: L1's own bits are forced in hardware, and L2 sees its own in the shadow. */
@@ -57,13 +63,15 @@ static void load_host_control_registers(const struct vmcs_fields *v, bool host64
 {
 	u64 cr0 = (vmcs_get(v, HOST_CR0) & ~CR0_KEPT) | (vmcs_read(GUEST_CR0) & CR0_KEPT);
 	u64 cr4 = vmcs_get(v, HOST_CR4);
+	u32 written = 0;
 
 	cr4 = host64 ? cr4 | CR4_PAE : cr4 & ~CR4_PCIDE;
-	vmcs_write(GUEST_CR0, cr0);
-	vmcs_write(CR0_SHADOW, cr0);
-	vmcs_write(GUEST_CR3, vmcs_get(v, HOST_CR3));
-	vmcs_write(GUEST_CR4, cr4);
-	vmcs_write(CR4_SHADOW, cr4);
+	PUT(GUEST_CR0, cr0);
+	PUT(CR0_SHADOW, cr0);
+	PUT(GUEST_CR3, vmcs_get(v, HOST_CR3));
+	PUT(GUEST_CR4, cr4);
+	PUT(CR4_SHADOW, cr4);
+	count_access(vmwrites, written);
 }
 
 static void load_host_msrs(struct vmx_nested *n, const struct vmcs_fields *v, u64 efer3)
@@ -71,17 +79,19 @@ static void load_host_msrs(struct vmx_nested *n, const struct vmcs_fields *v, u6
 	u32 controls = vmcs_get(v, EXIT_CONTROLS);
 	bool host64 = controls & EXIT_HOST_64;
 	u64 efer = controls & EXIT_LOAD_EFER ? vmcs_get(v, HOST_EFER) : efer3;
+	u32 written = 0;
 
 	if (!(controls & EXIT_LOAD_EFER))
 		efer = host64 ? efer | EFER_LMA | EFER_LME : efer & ~(EFER_LMA | EFER_LME);
-	vmcs_write(GUEST_EFER, efer);
-	vmcs_write(ENTRY_CONTROLS, (vmcs_get(&n->v12, ENTRY_CONTROLS) & ~ENTRY_GUEST_64) |
-					   (host64 ? ENTRY_GUEST_64 : 0));
-	vmcs_write(GUEST_SYSENTER_CS, vmcs_get(v, HOST_SYSENTER_CS));
-	vmcs_write(GUEST_SYSENTER_ESP, vmcs_get(v, HOST_SYSENTER_ESP));
-	vmcs_write(GUEST_SYSENTER_EIP, vmcs_get(v, HOST_SYSENTER_EIP));
-	vmcs_write(GUEST_DEBUGCTL, 0);
-	vmcs_write(GUEST_DR7, 0x400);
+	PUT(GUEST_EFER, efer);
+	PUT(ENTRY_CONTROLS,
+	    (vmcs_get(&n->v12, ENTRY_CONTROLS) & ~ENTRY_GUEST_64) | (host64 ? ENTRY_GUEST_64 : 0));
+	PUT(GUEST_SYSENTER_CS, vmcs_get(v, HOST_SYSENTER_CS));
+	PUT(GUEST_SYSENTER_ESP, vmcs_get(v, HOST_SYSENTER_ESP));
+	PUT(GUEST_SYSENTER_EIP, vmcs_get(v, HOST_SYSENTER_EIP));
+	PUT(GUEST_DEBUGCTL, 0);
+	PUT(GUEST_DR7, 0x400);
+	count_access(vmwrites, written);
 }
 
 /* SDM 3C "Checking and Loading Host Page-Directory-Pointer-Table Entries" (28.5.4). */
@@ -105,17 +115,19 @@ static void load_host_state(struct vmx_nested *n, const struct vmcs_fields *v, u
 			    u32 interruptibility)
 {
 	bool host64 = vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64;
+	u32 written = 0;
 
 	load_host_control_registers(v, host64);
 	load_host_msrs(n, v, efer3);
 	load_host_segments(v, host64);
 	load_host_pdptes(n, v);
-	vmcs_write(GUEST_RIP, vmcs_get(v, HOST_RIP));
-	vmcs_write(GUEST_RSP, vmcs_get(v, HOST_RSP));
-	vmcs_write(GUEST_RFLAGS, RFLAGS_FIXED);
-	vmcs_write(GUEST_INTERRUPTIBILITY, interruptibility);
-	vmcs_write(GUEST_ACTIVITY, VMX_ACTIVE);
-	vmcs_write(GUEST_PENDING_DEBUG, 0);
+	PUT(GUEST_RIP, vmcs_get(v, HOST_RIP));
+	PUT(GUEST_RSP, vmcs_get(v, HOST_RSP));
+	PUT(GUEST_RFLAGS, RFLAGS_FIXED);
+	PUT(GUEST_INTERRUPTIBILITY, interruptibility);
+	PUT(GUEST_ACTIVITY, VMX_ACTIVE);
+	PUT(GUEST_PENDING_DEBUG, 0);
+	count_access(vmwrites, written);
 }
 
 /* SDM 3C "Updating Non-Register State" (28.5.5): an NMI's exit blocks further NMIs; another exit

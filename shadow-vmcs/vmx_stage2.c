@@ -22,11 +22,20 @@ static u16 vpid_for(struct vmx_nested *n, u16 vpid23)
 	return vpid13;
 }
 
+bool vmx_vpid_is_ours(const struct vmx_nested *n, const struct vmx_slot *s)
+{
+	u16 vpid23 = vmcs_get(&s->v23, VPID);
+
+	return n->ways.flush || s->vpid13 == VPID_L3 + VMX_VPIDS ||
+	       n->vpid23[vpid23 % VMX_VPIDS] == vpid23;
+}
+
 void vmx_choose_stage2(struct vmx_nested *n, struct vmx_slot *s)
 {
 	u32 proc2 = vmcs_active_proc2(&s->v23);
 
 	s->ept13 = proc2 & PROC2_EPT ? nept_cache_load(&n->cache, vmcs_get(&s->v23, EPTP)) : NULL;
+	s->ept13_key = s->ept13 ? s->ept13->key : 0;
 	if (n->ways.flush)
 		s->vpid13 = 0;
 	else if (proc2 & PROC2_VPID)

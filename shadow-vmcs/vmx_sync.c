@@ -1,15 +1,13 @@
 /*
- * Moving fields between v23 (memory) and vmcs13 (hardware), by groups or one by one. Group loops are
- * unrolled by inclusion of the field table.
+ * Moving fields between v23 (memory) and vmcs13 (hardware), by groups or one by one. Group loops
+ * are unrolled by inclusion of the field table.
  */
 #include "shadow-vmcs/vmcs_hw.h"
 #include "shadow-vmcs/vmx_access.h"
 #include "shadow-vmcs/vmx_nested.h"
 
-void vmx_load(struct vmx_nested *n, struct hw_vmcs *hw)
+void vmx_load_other(struct vmx_nested *n, struct hw_vmcs *hw)
 {
-	if (n->loaded == hw)
-		return;
 	(void)vmptrld_raw(hw->region);
 	n->loaded = hw;
 	*n->enter = hw->launched ? vmx_resume : vmx_launch;
@@ -22,37 +20,49 @@ void vmx_load(struct vmx_nested *n, struct hw_vmcs *hw)
  * and MSRs"). */
 static inline __attribute__((always_inline)) void read_group(struct vmcs_fields *v, u32 wanted)
 {
-#define VMCS_FIELD(NAME, width, type, index, group, expose, need, check)                           \
-	if ((group) == wanted)                                                                     \
-		v->f[F_##NAME] = vmcs_read(NAME);
+	u32 rows = 0;
+
+#define VMCS_FIELD(NAME, width, type, index, group, expose, need, check) \
+	if ((group) == wanted) {                                         \
+		v->f[F_##NAME] = vmcs_peek(NAME);                        \
+		rows++;                                                  \
+	}
 #include "shadow-vmcs/vmcs_fields.def"
+	count_access(vmreads, rows);
 }
 
 static inline __attribute__((always_inline)) void write_group(const struct vmcs_fields *v,
 							      u32 wanted)
 {
-#define VMCS_FIELD(NAME, width, type, index, group, expose, need, check)                           \
-	if ((group) == wanted)                                                                     \
-		vmcs_write(NAME, v->f[F_##NAME]);
+	u32 rows = 0;
+
+#define VMCS_FIELD(NAME, width, type, index, group, expose, need, check) \
+	if ((group) == wanted) {                                         \
+		vmcs_poke(NAME, v->f[F_##NAME]);                         \
+		rows++;                                                  \
+	}
 #include "shadow-vmcs/vmcs_fields.def"
+	count_access(vmwrites, rows);
 }
 
 /* EFER, PAT, DR7 and DEBUGCTL are saved only when L2's exit controls say so. */
 static void collect_msrs(struct vmcs_fields *v)
 {
-	struct vmcs_fields old = *v;
 	u32 controls = vmcs_get(v, EXIT_CONTROLS);
+	u64 efer = v->f[F_GUEST_EFER];
+	u64 pat = v->f[F_GUEST_PAT];
+	u64 dr7 = v->f[F_GUEST_DR7];
+	u64 debugctl = v->f[F_GUEST_DEBUGCTL];
 
 	read_group(v, VG_MSR);
 	if (!(controls & EXIT_SAVE_EFER))
-		v->f[F_GUEST_EFER] = old.f[F_GUEST_EFER];
+		v->f[F_GUEST_EFER] = efer;
 	if (!(controls & EXIT_SAVE_PAT))
-		v->f[F_GUEST_PAT] = old.f[F_GUEST_PAT];
+		v->f[F_GUEST_PAT] = pat;
 	if (!(controls & EXIT_SAVE_DEBUG)) {
-		v->f[F_GUEST_DR7] = old.f[F_GUEST_DR7];
-		v->f[F_GUEST_DEBUGCTL] = old.f[F_GUEST_DEBUGCTL];
+		v->f[F_GUEST_DR7] = dr7;
+		v->f[F_GUEST_DEBUGCTL] = debugctl;
 	}
-	v->f[F_GUEST_PERF_GLOBAL] = old.f[F_GUEST_PERF_GLOBAL];
 }
 
 static void collect_info(struct vmcs_fields *v)
@@ -61,6 +71,24 @@ static void collect_info(struct vmcs_fields *v)
 
 	read_group(v, VG_INFO);
 	v->f[F_INSTRUCTION_ERROR] = error;
+}
+
+void vmx_collect_run_inputs(struct vmx_nested *n, struct vmx_slot *s)
+{
+	struct vmcs_fields *v = &s->v23;
+
+	vmx_load(n, &s->vmcs13);
+	if (s->in_13 & BIT(VG_CR)) {
+		vmcs_set(v, GUEST_CR0, vmcs_read(GUEST_CR0));
+		vmcs_set(v, GUEST_CR4, vmcs_read(GUEST_CR4));
+	}
+	if (s->in_13 & BIT(VG_SEG)) {
+		vmcs_set(v, GUEST_CS_AR, vmcs_read(GUEST_CS_AR));
+		vmcs_set(v, GUEST_SS_AR, vmcs_read(GUEST_SS_AR));
+	}
+	if ((s->in_13 & BIT(VG_MSR)) && (vmcs_get(v, EXIT_CONTROLS) & EXIT_SAVE_DEBUG))
+		vmcs_set(v, GUEST_DEBUGCTL, vmcs_read(GUEST_DEBUGCTL));
+	vmx_collect(n, s, BIT(VG_IP) | BIT(VG_SWITCH));
 }
 
 void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
@@ -92,15 +120,18 @@ void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
 				 (vmcs_read(ENTRY_CONTROLS) & ENTRY_GUEST_64));
 }
 
-void vmx_publish13(const struct vmcs_fields *v13, u32 groups)
+#define PUBLISH(GROUP)           \
+	if (groups & BIT(GROUP)) \
+		write_group(v, GROUP);
+
+void vmx_publish_run(const struct vmcs_fields *v, u32 groups)
 {
-#define PUBLISH(GROUP)                                                                             \
-	if (groups & BIT(GROUP))                                                                   \
-		write_group(v13, GROUP);
 	PUBLISH(VG_IP)
 	PUBLISH(VG_EVENT)
-	if (likely(!(groups & ~(BIT(VG_IP) | BIT(VG_EVENT)))))
-		return;
+}
+
+void vmx_publish_rest(const struct vmcs_fields *v, u32 groups)
+{
 	PUBLISH(VG_CTRL)
 	PUBLISH(VG_CRMASK)
 	PUBLISH(VG_SWITCH)
@@ -113,7 +144,6 @@ void vmx_publish13(const struct vmcs_fields *v13, u32 groups)
 	PUBLISH(VG_SEG)
 	PUBLISH(VG_TABLES)
 	PUBLISH(VG_MSR)
-#undef PUBLISH
 }
 
 /* Rows of VG_MSR cannot be taken one by one: where their truth is depends on L2's controls. Rows of
@@ -168,8 +198,7 @@ void vmx_write23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value)
 {
 	vmx_set23(n, s, row, value);
 	/* L2 reads it without an exit although its write made one. */
-	if (n->expose.access[row] != EXPOSE_TRAP)
+	if (n->exposure.is_readable[row])
 		n->ways.access->publish(n, s);
 	vmx_load(n, &n->vmcs12);
 }
-

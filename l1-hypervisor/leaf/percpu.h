@@ -1,7 +1,8 @@
 /*
  * The head of every CPU's own structure, at GS:0: what the lower rooms need of it, its virtual
- * CPU, and the counters of the instructions that L1 executes for nesting. Counting one is one instruction;
- * a build with NESTBED_COUNT_ACCESSES=0 (make COUNT=0) has none, to state the cost of counting.
+ * CPU, and the counters of the instructions that L1 executes for nesting. Counting one is one
+ * instruction; a build with NESTBED_COUNT_ACCESSES=0 (make COUNT=0) has none, to state the cost of
+ * counting.
  */
 #ifndef LEAF_PERCPU_H
 #define LEAF_PERCPU_H
@@ -36,13 +37,13 @@ static inline struct vcpu *this_vcpu(void)
 	return vcpu;
 }
 
-/* Adds a constant to one of this CPU's counters. */
+/* Adds to one of this CPU's counters. */
 #define count_access(counter, n)                                                            \
 	do {                                                                                \
 		if (NESTBED_COUNT_ACCESSES)                                                 \
 			__asm__ volatile("addq %0, %%gs:%c1"                                \
 					 :                                                  \
-					 : "i"(n),                                          \
+					 : "re"((u64)(n)),                                          \
 					   "i"(offsetof(struct cpu_head, accesses.counter)) \
 					 : "cc");                                           \
 	} while (0)

@@ -131,9 +131,11 @@ static void init_pages(struct vmx_nested *n)
 
 static void choose_fields(struct vmx_nested *n, const struct ways *ways)
 {
-	n->expose = ways->exposed;
-	vmx_caps_limit_expose(&n->offered, &n->expose);
-	vmcs_expose_bitmaps(&n->expose, n->vmread_bitmap, n->vmwrite_bitmap);
+	struct vmcs_expose set = ways->exposed;
+
+	vmx_caps_limit_expose(&n->offered, &set);
+	vmx_exposure_make(&n->exposure, &set);
+	vmcs_expose_bitmaps(&set, n->vmread_bitmap, n->vmwrite_bitmap);
 }
 
 /* Puts the ways into effect. L2's current VMCS is taken along; vmcs12 is loaded afterwards. */

@@ -18,18 +18,17 @@
 #define EPTP_ADDRESS                 BITS(51, 12)
 
 /* SDM 3C "EPT Translation Mechanism" (29.3.2), the tables of the entry formats. */
-#define EPT_R           BIT(0)
-#define EPT_W           BIT(1)
-#define EPT_X           BIT(2)
-#define EPT_TYPE_SHIFT  3
-#define EPT_TYPE_MASK   BITS(5, 3)
-#define EPT_IGNORE_PAT  BIT(6)
-#define EPT_LEAF        BIT(7)
-#define EPT_ACCESSED    BIT(8)
-#define EPT_DIRTY       BIT(9)
-#define EPT_REFERENCE   BIT(11) /* ignored by hardware; see struct nept_format */
-#define EPT_ADDRESS     BITS(51, 12)
-#define EPT_SUPPRESS_VE BIT(63)
+#define EPT_R          BIT(0)
+#define EPT_W          BIT(1)
+#define EPT_X          BIT(2)
+#define EPT_TYPE_SHIFT 3
+#define EPT_TYPE_MASK  BITS(5, 3)
+#define EPT_IGNORE_PAT BIT(6)
+#define EPT_LEAF       BIT(7)
+#define EPT_ACCESSED   BIT(8)
+#define EPT_DIRTY      BIT(9)
+#define EPT_REFERENCE  BIT(11) /* ignored by hardware; see struct nept_format */
+#define EPT_ADDRESS    BITS(51, 12)
 
 /* SDM 3C "Exit Qualification for EPT Violations" (28.2.1, Table 28-7). */
 #define EPT_VIOLATION_READ            BIT(0)

@@ -256,7 +256,8 @@ void nept_table_find(void *ctx, pa2_t at, struct nept_page12 *found)
 
 	if (likely(!nept_is_beyond(format, at.v))) {
 		for (;; shift -= 9) {
-			entry = page[nept_index(at.v, shift)];
+			/* Another CPU may be adding to ept12. */
+			entry = __atomic_load_n(&page[nept_index(at.v, shift)], __ATOMIC_ACQUIRE);
 			if (!(entry & format->reference))
 				break;
 			page = (const u64 *)((entry & format->address) + distance);

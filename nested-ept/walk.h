@@ -31,8 +31,9 @@ struct nept_walk {
 /*
  * Translates `pa3` for an access that needs the rights `access`. On NEPT_WALK_OK the accessed
  * flags, and for a write the dirty flag, are set in L2's tables if their root pointer asks for it;
- * else nothing is written. SDM 3C "EPT Translation Mechanism" (29.3.2), "EPT-Induced VM Exits"
- * (29.3.3), "Accessed and Dirty Flags for EPT" (29.3.5).
+ * else nothing is written, unless a race was lost after some flags were set. SDM 3C "EPT
+ * Translation Mechanism" (29.3.2), "EPT-Induced VM Exits" (29.3.3), "Accessed and Dirty Flags for
+ * EPT" (29.3.5).
  */
 static inline enum nept_walk_result nept_walk(const struct nept_source *source, pa3_t pa3,
 					      u32 access, struct nept_walk *walk)

@@ -61,6 +61,16 @@ static void make_ept(void)
 		guest_fail("INVEPT failed");
 }
 
+void inner_split_ept(u64 address)
+{
+	u64 start = ALIGN_DOWN(address, BIT(EPT_2M));
+
+	*vmx_ept_entry(&inner_ept, start, EPT_2M) = 0;
+	if (!vmx_ept_map(&inner_ept, start, start, BIT(EPT_2M), EPT_RAM, PAGE_SHIFT))
+		guest_fail("the pages for EPT tables do not suffice");
+	vmx_invept(INVEPT_GLOBAL, 0, 0);
+}
+
 static struct vmx_controls usual_controls(const struct vmx_controls *more)
 {
 	struct vmx_controls c = {

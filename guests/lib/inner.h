@@ -60,6 +60,9 @@ void inner_resume(struct inner_exit *exit);
 /* Moves the inner guest behind the instruction that caused the last exit. */
 void inner_skip(const struct inner_exit *exit);
 
+/* Maps the 2 MiB around an address by 4 KiB pages in inner_ept, for a test to change one. */
+void inner_split_ept(u64 address);
+
 /* Changes bits of a field of the current VMCS. */
 void inner_set_bits(u32 field, u64 bits);
 void inner_clear_bits(u32 field, u64 bits);

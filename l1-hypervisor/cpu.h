@@ -24,6 +24,7 @@ struct tss {
 struct cpu {
 	struct cpu_head head;
 	u32 index;
+	u32 apic_id;
 	volatile bool started;
 	u64 gdt[6];
 	struct tss tss;
@@ -51,9 +52,9 @@ void cpu_load(struct cpu *cpu);
 struct cpu *cpu_allocate(void);
 void cpu_commit(void);
 
-/* Starts the other CPUs, until `limit` run in all; each calls `run`, which does not return, on its
- * own stack once its structure is current. Returns how many run. In smp.c. */
-u32 cpu_start_others(u32 limit, void (*run)(void));
+/* Starts all other CPUs; each calls `run`, which does not return, on its own stack once its
+ * structure is current. In smp.c. */
+void cpu_start_others(void (*run)(void));
 
 /* RDMSR, WRMSR, XSETBV that may raise #GP: false when they did. */
 bool rdmsr_safe(u32 msr, u64 *value);

@@ -5,6 +5,7 @@
 #include "l1-hypervisor/boot_info.h"
 #include "l1-hypervisor/cpu.h"
 #include "l1-hypervisor/exceptions.h"
+#include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/multiboot.h"
 #include "l1-hypervisor/loader.h"
 #include "l1-hypervisor/log.h"
@@ -13,6 +14,7 @@
 #include "l1-hypervisor/options.h"
 #include "l1-hypervisor/panic.h"
 #include "l1-hypervisor/report.h"
+#include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/stage2.h"
 #include "l1-hypervisor/vcpu.h"
 #include "nested-ept/ept.h"
@@ -25,7 +27,7 @@ static struct boot_info boot;
 static struct options options;
 static struct load_plan plan;
 static struct refusal why;
-static volatile bool others_may_run;
+static volatile u32 turn; /* which CPU makes its virtual CPU: one after the other */
 
 static void *at(u64 address, u64 length)
 {
@@ -56,13 +58,28 @@ static void move_high_after_checks(void)
 	memory_move_high(taken, memory_map_top(&boot.map));
 }
 
-/* An application processor: ready, then waiting until CPU 0 has loaded L2. */
+/* A CPU that L2 must not have. It stays in VMX root operation, where INIT does not reach it. */
+__attribute__((noreturn)) static void stay_away(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+/* An application processor: ready, then waiting until L2 starts it. */
 static void run_other_cpu(void)
 {
-	while (!others_may_run)
-		__asm__ volatile("pause");
+	u32 index = this_cpu()->index;
+	u8 vector;
+
+	while (turn != index)
+		cpu_relax();
 	vcpu_create(&options);
+	turn = index + 1;
+	if (index >= options.cpus)
+		stay_away();
 	backend.wait_for_sipi(this_vcpu());
+	if (startup_wait(&vector))
+		backend.start_up(this_vcpu(), vector);
 	vcpu_loop();
 }
 
@@ -102,11 +119,14 @@ void boot_main(u32 magic, u32 info)
 	cpu_load(cpu_allocate());
 	cpu_commit();
 	stage2_init(&nept_format_ept, &boot.map, NEPT_SHIFT_1G, 39);
-	cpu_start_others(options.cpus, run_other_cpu);
+	cpu_start_others(run_other_cpu);
+	if (options.cpus > cpu_count())
+		options.cpus = cpu_count();
+	startup_watch(options.cpus);
 	vcpu_create(&options);
 	load_l2();
 	backend.start(this_vcpu(), &plan);
 	report_start(&options);
-	others_may_run = true;
+	turn = 1;
 	vcpu_loop();
 }

@@ -44,7 +44,7 @@ void report_start(const struct options *options)
 	log_text("commit", NESTBED_COMMIT);
 	log_text("backend", backend.name);
 	log_cpu_name();
-	log_number("cpus", cpu_count());
+	log_number("cpus", options->cpus);
 	log_number("memory_taken", taken.end - taken.start);
 	log_number("memory_from", taken.start);
 	log_number("memory_left", memory_pages_left() * PAGE_SIZE);

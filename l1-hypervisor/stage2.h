@@ -20,6 +20,9 @@ void stage2_init(const struct nept_format *format, const struct memory_map *map,
 struct nept_table *stage2_table(void);
 u64 stage2_root_pointer(void);
 
+/* Makes stores of L2 to this page of device memory miss, or lets them through again. */
+void stage2_protect(pa2_t page, bool on);
+
 /* The page that stands for memory that is not there. */
 pa1_t stage2_absent_page(void);
 

@@ -20,14 +20,14 @@
 #define PENDING_ABSENT_PAGE_NEW 4U /* it was lent in this exit: let the store happen first */
 
 struct vcpu {
-	struct regs regs;	       /* first: the entry stub pushes and pops it */
-	u64 stack;		       /* L1's stack pointer in the entry stub's caller */
+	struct regs regs;              /* first: the entry stub pushes and pops it */
+	u64 stack;                     /* L1's stack pointer in the entry stub's caller */
 	void (*enter)(struct vcpu *v); /* the entry stub that is due */
 
-	u32 level;	     /* what runs or has just exited: 2 or 3 */
+	u32 level;            /* what runs or has just exited: 2 or 3 */
 	volatile u32 pending; /* PENDING_..., set by NMIs too */
-	u64 rip;	     /* at the exit */
-	struct fault fault; /* for OUTCOME_EXCEPTION */
+	u64 rip;              /* at the exit */
+	struct fault fault;   /* for OUTCOME_EXCEPTION */
 	enum stats_mode stats_mode;
 	void *backend_state;
 	u32 index;
@@ -47,6 +47,8 @@ struct backend {
 	void (*vcpu_init)(struct vcpu *vcpu, const struct options *options);
 	void (*start)(struct vcpu *vcpu, const struct load_plan *plan);
 	void (*wait_for_sipi)(struct vcpu *vcpu);
+	/* Ends the wait: L2's CPU begins in real mode at the page `vector`. */
+	void (*start_up)(struct vcpu *vcpu, u8 vector);
 	/* Serves the exit: decodes it into level, reason and rip, traces and counts it, asks whose
 	 * it is, does what it asks for and applies the outcome to the guest. */
 	void (*handle)(struct vcpu *vcpu);

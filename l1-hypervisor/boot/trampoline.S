@@ -1,7 +1,8 @@
 /*
  * Code that runs outside the image: it is copied to a page and run there.
  *
- * ap_trampoline: an application processor's way from SIPI to ap_main, at TRAMPOLINE.
+ * ap_trampoline: the way of all application processors from SIPI to ap_main, at TRAMPOLINE: each
+ * says that it is there and waits for its turn, since they share the variables.
  * native_trampoline: the way out of long mode into an L2 image that is to run with no hypervisor,
  * at any page below 4 GiB that is mapped at its own address.
  * move_high: copies the image and changes to page tables that map the copy.
@@ -16,10 +17,18 @@
 	.code16
 	.globl ap_trampoline, ap_trampoline_end
 	.globl ap_trampoline_cr3, ap_trampoline_stack, ap_trampoline_argument
+	.globl ap_trampoline_found, ap_trampoline_turn
 ap_trampoline:
 	cli
 	xorw %ax, %ax
 	movw %ax, %ds
+	movl $1, %eax			/* EBX 31:24: the APIC's identifier */
+	cpuid
+	shrl $24, %ebx
+	movb $1, TRAMPOLINE + (ap_trampoline_found - ap_trampoline)(%bx)
+1:	pause
+	cmpw %bx, TRAMPOLINE + (ap_trampoline_turn - ap_trampoline)
+	jne 1b
 	lgdtl TRAMPOLINE + (ap_gdt_pointer - ap_trampoline)
 	movl %cr4, %eax
 	orl $0x20, %eax			/* PAE */
@@ -32,9 +41,9 @@ ap_trampoline:
 	wrmsr
 	movl $0x80010011, %eax		/* PG, WP, ET, PE */
 	movl %eax, %cr0
-	ljmpl $SEL_CODE64, $TRAMPOLINE + (1f - ap_trampoline)
+	ljmpl $SEL_CODE64, $TRAMPOLINE + (2f - ap_trampoline)
 	.code64
-1:	movl $SEL_DATA, %eax
+2:	movl $SEL_DATA, %eax
 	movl %eax, %ds
 	movl %eax, %es
 	movl %eax, %ss
@@ -62,6 +71,10 @@ ap_gdt:
 ap_gdt_pointer:
 	.word . - ap_gdt - 1
 	.long TRAMPOLINE + (ap_gdt - ap_trampoline)
+ap_trampoline_turn:			/* whose turn it is to go on, by identifier */
+	.word 0xffff
+ap_trampoline_found:			/* by identifier */
+	.fill 256
 ap_trampoline_end:
 
 	/*

@@ -48,6 +48,7 @@ void vmx_vmcs12_ways(struct vmx_vcpu *v);
 void vmx_write_host_state(struct vcpu *vcpu);
 void vmx_start(struct vcpu *vcpu, const struct load_plan *plan);
 void vmx_wait_for_sipi(struct vcpu *vcpu);
+void vmx_start_up(struct vcpu *vcpu, u8 vector);
 
 /* --- vmx_handle.c, vmx_cr.c, vmx_msr.c: exits of L2 by the handler column of vmx_exits.def --- */
 
@@ -69,6 +70,11 @@ void vmx_vcpu_init(struct vcpu *vcpu, const struct options *options);
 bool vmx_set_ways(struct vcpu *vcpu, const struct ways *ways, struct refusal *why);
 void vmx_drop_stage2(struct vcpu *vcpu);
 
+/* --- vmx_apic.c --- */
+
+/* Whether the EPT violation at `at` was a store to the local APIC that L1 watches; it is done. */
+bool vmx_apic_store(struct vcpu *vcpu, u64 at);
+
 /* --- vmx_finish.c --- */
 
 /* Applies what an outcome does to the guest whose VMCS is current: the only place that raises
@@ -80,8 +86,8 @@ void vmx_redeliver(void);
 /* An IRET that the exit interrupted had unblocked NMIs already: it will run again. */
 void vmx_block_nmi(void);
 
-/* RIP near the end of 4 GiB, where an instruction of 32-bit code may wrap around, blocking by STI or
- * MOV SS, a single step: what an instruction's end does beyond moving RIP. */
+/* RIP near the end of 4 GiB, where an instruction of 32-bit code may wrap around, blocking by STI
+ * or MOV SS, a single step: what an instruction's end does beyond moving RIP. */
 void vmx_advance_rare(u64 next, u32 blocking, u64 rflags);
 
 #define RIP_MAY_WRAP(rip) ((u32)(rip) > 0xfffffff0U)

@@ -102,6 +102,7 @@ const struct backend vmx_backend = {
 	.vcpu_init = vmx_vcpu_init,
 	.start = vmx_start,
 	.wait_for_sipi = vmx_wait_for_sipi,
+	.start_up = vmx_start_up,
 	.handle = handle,
 	.prepare = vmx_prepare,
 	.ways = ways,

@@ -101,7 +101,8 @@ enum outcome vmx_handle_invd(struct vcpu *vcpu, u64 reason)
 	return OUTCOME_ADVANCE;
 }
 
-/* In VMX operation an INIT is held back until L2 leaves it (SDM 3C "Detecting and Enabling VMX"). */
+/* In VMX operation an INIT is held back until L2 leaves it (SDM 3C "Detecting and Enabling VMX").
+ */
 enum outcome vmx_handle_init(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
@@ -114,17 +115,10 @@ enum outcome vmx_handle_init(struct vcpu *vcpu, u64 reason)
 	return OUTCOME_RESUME;
 }
 
-/* SDM 3A "MP Initialization Protocol": the vector is the page where real mode begins. */
 enum outcome vmx_handle_sipi(struct vcpu *vcpu, u64 reason)
 {
-	u64 vector = vmcs_read(EXIT_QUALIFICATION) & 0xff;
-
-	(void)vcpu;
 	(void)reason;
-	vmcs_write(GUEST_CS_SELECTOR, vector << 8);
-	vmcs_write(GUEST_CS_BASE, vector << 12);
-	vmcs_write(GUEST_RIP, 0);
-	vmcs_write(GUEST_ACTIVITY, VMX_ACTIVE);
+	vmx_start_up(vcpu, (u8)vmcs_read(EXIT_QUALIFICATION));
 	return OUTCOME_RESUME;
 }
 
@@ -164,6 +158,8 @@ enum outcome vmx_handle_ept_violation(struct vcpu *vcpu, u64 reason)
 	u64 at = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 
 	(void)reason;
+	if (vmx_apic_store(vcpu, at))
+		return OUTCOME_RESUME;
 	if (qualification & EPT_VIOLATION_NMI_UNBLOCKED)
 		vmx_block_nmi();
 	vmx_redeliver();

@@ -5,6 +5,7 @@
 #include "l1-hypervisor/cpu.h"
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/panic.h"
+#include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/vmx/vmx.h"
 #include "nested-ept/ept.h"
 #include "shadow-vmcs/vmcs_hw.h"
@@ -18,6 +19,9 @@ static enum outcome stage2(struct vcpu *vcpu, u64 reason)
 
 	if (!n->current->ept13)
 		return vmx_handle_ept_violation(vcpu, reason);
+	/* Nobody decodes stores of L3. */
+	if (unlikely(startup_is_watched()))
+		startup_unwatch();
 	nmi_unblocked = vmcs_read(EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCKED;
 	outcome = vmx_stage2_miss(n, (u32)reason);
 	/* The miss may have interrupted an event, or an IRET, of L3; what L2 gets to see of it is

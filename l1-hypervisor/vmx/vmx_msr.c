@@ -2,8 +2,10 @@
  * L2's accesses to MSRs that exit: those that say what VMX can do, which L1 answers, and those that
  * no bitmap covers, which are the machine's.
  */
+#include "l1-hypervisor/apic.h"
 #include "l1-hypervisor/cpu.h"
 #include "l1-hypervisor/leaf/x86.h"
+#include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/vmx/vmx.h"
 
 /* SDM 3D "VMX Capability Reporting Facility" (Appendix A): an MSR of a feature that is not there
@@ -49,9 +51,12 @@ enum outcome vmx_handle_wrmsr(struct vcpu *vcpu, u64 reason)
 {
 	const u64 *r = vcpu->regs.r;
 	u32 msr = (u32)r[REG_RCX];
+	u64 value = (r[REG_RDX] << 32) | (u32)r[REG_RAX];
 
 	(void)reason;
-	if (msr == MSR_FEATURE_CONTROL || !wrmsr_safe(msr, (r[REG_RDX] << 32) | (u32)r[REG_RAX]))
+	if (msr == MSR_X2APIC_ICR && apic_is_x2apic() && startup_icr_write(value))
+		return OUTCOME_ADVANCE;
+	if (msr == MSR_FEATURE_CONTROL || !wrmsr_safe(msr, value))
 		return vmx_fault(vcpu, EXC_GP, true, 0);
 	return OUTCOME_ADVANCE;
 }

@@ -1,6 +1,7 @@
 /*
  * vmcs12: the controls under which L2 owns the machine, L1's host state, and how L2 begins.
  */
+#include "l1-hypervisor/apic.h"
 #include "l1-hypervisor/cpu.h"
 #include "l1-hypervisor/exceptions.h"
 #include "l1-hypervisor/leaf/insn.h"
@@ -9,6 +10,7 @@
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/memory.h"
 #include "l1-hypervisor/stage2.h"
+#include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/vmx/vmx.h"
 #include "shadow-vmcs/bitmap.h"
 #include "shadow-vmcs/vmcs_hw.h"
@@ -50,13 +52,16 @@ void vmx_write_host_state(struct vcpu *vcpu)
 	vmcs_write(HOST_RIP, (u64)vmx_exit);
 }
 
-/* Intercepts of L1's own: the MSRs that say what VMX can do, and writes to the exit ports. */
+/* Intercepts of L1's own: the MSRs that say what VMX can do, writes to the exit ports, and start-up
+ * IPIs while CPUs wait for them. */
 static void fill_bitmaps12(struct vmx_nested *n)
 {
 	bitmap_set(n->msr_bitmap12, MSR_BITMAP_READ_LOW + MSR_FEATURE_CONTROL);
 	bitmap_set(n->msr_bitmap12, MSR_BITMAP_WRITE_LOW + MSR_FEATURE_CONTROL);
 	for (u32 msr = MSR_VMX_BASIC; msr <= MSR_VMX_VMFUNC; msr++)
 		bitmap_set(n->msr_bitmap12, MSR_BITMAP_READ_LOW + msr);
+	if (startup_is_watched())
+		bitmap_set(n->msr_bitmap12, MSR_BITMAP_WRITE_LOW + MSR_X2APIC_ICR);
 	for (u32 port = 0; port < 4; port++)
 		bitmap_set(&n->io_bitmaps12[0], NB_PORT_QEMU_EXIT + port);
 	bitmap_set(&n->io_bitmaps12[1], NB_PORT_BOCHS_EXIT % BITMAP_BITS);
@@ -118,10 +123,10 @@ static void write_flat_segments(u32 code_ar, u32 data_ar, u16 cs, u16 ds, u32 li
 	vmcs_write(GUEST_CS_BASE, (u64)(code_ar == AR_CODE16 ? cs << 4 : 0));
 	vmcs_write(GUEST_CS_LIMIT, limit);
 	vmcs_write(GUEST_CS_AR, code_ar);
-#define DATA_SEGMENT(NAME)                                                                         \
-	vmcs_write(GUEST_##NAME##_SELECTOR, ds);                                                   \
-	vmcs_write(GUEST_##NAME##_BASE, 0);                                                        \
-	vmcs_write(GUEST_##NAME##_LIMIT, limit);                                                   \
+#define DATA_SEGMENT(NAME)                       \
+	vmcs_write(GUEST_##NAME##_SELECTOR, ds); \
+	vmcs_write(GUEST_##NAME##_BASE, 0);      \
+	vmcs_write(GUEST_##NAME##_LIMIT, limit); \
 	vmcs_write(GUEST_##NAME##_AR, data_ar);
 	DATA_SEGMENT(DS)
 	DATA_SEGMENT(ES)
@@ -212,4 +217,16 @@ void vmx_wait_for_sipi(struct vcpu *vcpu)
 	write_guest_cr0(0);
 	vmcs_write(ENTRY_CONTROLS, vmcs_read(ENTRY_CONTROLS) & ~ENTRY_GUEST_64);
 	vmcs_write(GUEST_ACTIVITY, VMX_WAIT_FOR_SIPI);
+}
+
+/* SDM 3A "MP Initialization Protocol": the vector is the page where real mode begins. */
+void vmx_start_up(struct vcpu *vcpu, u8 vector)
+{
+	(void)vcpu;
+	vmcs_write(GUEST_CS_SELECTOR, (u64)vector << 8);
+	vmcs_write(GUEST_CS_BASE, (u64)vector << 12);
+	vmcs_write(GUEST_RIP, 0);
+	vmcs_write(GUEST_ACTIVITY, VMX_ACTIVE);
+	/* QUIRK(bochs-2.7): an exit from the wait saves blocking by SMI, which an entry refuses. */
+	vmcs_write(GUEST_INTERRUPTIBILITY, 0);
 }

@@ -24,14 +24,16 @@ static const struct vmcs_fields *v23(const struct vmx_nested *n)
 	return &n->current->v23;
 }
 
-/* SDM 3C "Exception Bitmap" (25.6.3): a page fault exits by its error code too; vmcs13 has L2's
- * mask and match, so hardware has asked that already. */
+/* SDM 3C "Exception Bitmap" (25.6.3): a page fault exits by its error code too, also with its bit
+ * clear; vmcs13 has L2's mask and match, so hardware has asked that already. */
 static bool exception(const struct vmx_nested *n)
 {
 	u32 info = vmcs_read(EXIT_INTR_INFO);
 
 	if ((info & INTR_INFO_TYPE) == INTR_TYPE_NMI)
 		return vmcs_get(v23(n), PIN_CONTROLS) & PIN_NMI;
+	if ((info & INTR_INFO_VECTOR) == EXC_PF)
+		return true;
 	return vmcs_get(v23(n), EXCEPTION_BITMAP) >> (info & 31) & 1;
 }
 

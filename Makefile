@@ -53,7 +53,7 @@ ROM_OBJECTS := $(call objects-in,$(BUILD)/rom,$(call find-sources,l1-hypervisor/
 # in what it uses.
 PURE_SOURCES := $(shell grep -L vmcs_hw.h $(wildcard shadow-vmcs/*.c nested-ept/*.c \
 		l1-hypervisor/boot_info.c l1-hypervisor/loader*.c l1-hypervisor/options*.c \
-		l1-hypervisor/memory_map*.c l1-hypervisor/refusal.c))
+		l1-hypervisor/memory_map*.c l1-hypervisor/refusal.c l1-hypervisor/store.c))
 PURE_OBJECTS := $(call objects-in,$(BUILD)/host,$(PURE_SOURCES))
 TEST_SOURCES := $(wildcard tests/host/test_*.c)
 TEST_HELPERS := $(call objects-in,$(BUILD)/host,$(filter-out $(TEST_SOURCES),$(wildcard \

@@ -108,15 +108,21 @@ pa1_t stage2_absent_page(void)
 	return physical_of(stage2.absent);
 }
 
-enum stage2_answer stage2_miss(pa2_t at, u32 rights)
+bool stage2_is_absent(pa2_t at)
 {
 	struct memory_range own = memory_taken();
+
+	return at.v >= own.start && at.v < own.end;
+}
+
+enum stage2_answer stage2_miss(pa2_t at, u32 rights)
+{
 	enum stage2_answer answer = STAGE2_MAPPED;
 
 	if (at.v >> stage2.physical_bits)
 		return STAGE2_BEYOND;
 	lock();
-	if (at.v >= own.start && at.v < own.end) {
+	if (stage2_is_absent(at)) {
 		u64 page = ALIGN_DOWN(at.v, PAGE_SIZE);
 
 		assert(rights & NEPT_W);

@@ -26,6 +26,9 @@ void stage2_protect(pa2_t page, bool on);
 /* The page that stands for memory that is not there. */
 pa1_t stage2_absent_page(void);
 
+/* Whether this address is in L1's own range. */
+bool stage2_is_absent(pa2_t at);
+
 enum stage2_answer {
 	STAGE2_MAPPED, /* run on */
 	STAGE2_LENT,   /* run on; stage2_take_back() before anything else, at the next exit */

@@ -6,16 +6,14 @@
 #include "shadow-vmcs/vmcs_hw.h"
 #include "shadow-vmcs/vmx_access.h"
 
-/* Rows that an exit, or L1, changes; all others change only when L2 writes them. */
-#define VG_LIVE (VG_IN_13 | BIT(VG_EVENT))
-
-static void add_readable(struct vmx_exposure *x, const struct vmcs_expose *set, bool live)
+/* Appends the exposed rows of some groups. */
+static void add_readable(struct vmx_exposure *x, const struct vmcs_expose *set, u32 groups)
 {
 	for (u32 i = 0; i < set->readable_count; i++) {
 		int row = set->readable[i];
 		u32 bit = BIT32(vmcs_table[row].group);
 
-		if (!!(bit & VG_LIVE) != live)
+		if (!(bit & groups))
 			continue;
 		x->readable[x->readable_count++] =
 			(struct vmx_exposed){ bit, vmcs_table[row].encoding, (u16)row };
@@ -27,9 +25,11 @@ static void add_readable(struct vmx_exposure *x, const struct vmcs_expose *set, 
 void vmx_exposure_make(struct vmx_exposure *x, const struct vmcs_expose *set)
 {
 	*x = (struct vmx_exposure){ 0 };
-	add_readable(x, set, true);
+	add_readable(x, set, VG_IN_13);
+	x->exit_count = x->readable_count;
+	add_readable(x, set, BIT(VG_EVENT));
 	x->live_count = x->readable_count;
-	add_readable(x, set, false);
+	add_readable(x, set, VG_ALL & ~(u32)(VG_IN_13 | BIT(VG_EVENT)));
 	for (u32 i = 0; i < set->writable_count; i++) {
 		int row = set->writable[i];
 
@@ -47,64 +47,97 @@ static void release_shadow(struct vmx_nested *n, struct vmx_slot *s)
 	n->loaded = NULL;
 }
 
+/* Rows to write to the shadow VMCS; their values are in s->published. */
+struct changes {
+	u32 count;
+	const struct vmx_exposed *row[VMCS_ROWS];
+};
+
+static inline void note(struct vmx_slot *s, const struct vmx_exposed *e, u64 value,
+			struct changes *c)
+{
+	if (likely(value == s->published.f[e->row]))
+		return;
+	s->published.f[e->row] = value;
+	c->row[c->count++] = e;
+}
+
+/* Rows that an exit changes, straight from vmcs13, which is loaded and has the truth of them all.
+ */
+static void note_exit_rows(struct vmx_nested *n, struct vmx_slot *s, struct changes *c)
+{
+	const struct vmx_exposed *e = n->exposure.readable;
+	const struct vmx_exposed *end = e + n->exposure.exit_count;
+
+#pragma GCC unroll 4
+	for (; e < end; e++)
+		note(s, e, vmread_uncounted(e->encoding), c);
+	count_access(vmreads, n->exposure.exit_count);
+}
+
+static void note_rows_from(struct vmx_nested *n, struct vmx_slot *s, u32 first, struct changes *c)
+{
+	for (u32 i = first; i < n->exposure.live_count; i++) {
+		const struct vmx_exposed *e = &n->exposure.readable[i];
+
+		note(s, e, vmx_peek23(n, s, e->row), c);
+	}
+}
+
+static void note_all_rows(struct vmx_nested *n, struct vmx_slot *s, struct changes *c)
+{
+	for (u32 i = 0; i < n->exposure.readable_count; i++) {
+		const struct vmx_exposed *e = &n->exposure.readable[i];
+
+		s->published.f[e->row] = vmx_peek23(n, s, e->row);
+		c->row[c->count++] = e;
+	}
+	s->all_published = true;
+}
+
 /* Takes the exposed rows from wherever their truth is, and writes those that the shadow VMCS does
  * not hold yet. */
 static void publish(struct vmx_nested *n, struct vmx_slot *s)
 {
-	const struct vmx_exposure *x = &n->exposure;
-	const struct vmx_exposed *end =
-		x->readable + (s->all_published ? x->live_count : x->readable_count);
-	const struct vmx_exposed *changed[VMCS_ROWS];
-	u32 count = 0;
+	struct changes c;
 
-	if (x->collect_first & s->in_13)
-		vmx_collect(n, s, x->collect_first);
-	if (s->in_13)
+	c.count = 0;
+	if (unlikely(!s->all_published)) {
+		note_all_rows(n, s, &c);
+	} else if (likely(s->in_13 == VG_IN_13 && !n->exposure.collect_first)) {
 		vmx_load(n, &s->vmcs13);
-	for (const struct vmx_exposed *e = x->readable; e < end; e++) {
-		u64 value = s->in_13 & e->group_bit ? vmread_uncounted(e->encoding)
-						    : s->v23.f[e->row];
-
-		if (value == s->published.f[e->row] && s->all_published)
-			continue;
-		s->published.f[e->row] = value;
-		changed[count++] = e;
+		note_exit_rows(n, s, &c);
+		note_rows_from(n, s, n->exposure.exit_count, &c);
+	} else {
+		note_rows_from(n, s, 0, &c);
 	}
-	if (s->in_13)
-		count_access(vmreads, end - x->readable);
-	s->all_published = true;
-	if (!count)
+	if (!c.count)
 		return;
 	vmx_load(n, &s->shadow);
-	for (u32 i = 0; i < count; i++)
-		vmwrite_uncounted(changed[i]->encoding, s->published.f[changed[i]->row]);
-	count_access(vmwrites, count);
+	for (u32 i = 0; i < c.count; i++)
+		vmwrite_uncounted(c.row[i]->encoding, s->published.f[c.row[i]->row]);
+	count_access(vmwrites, c.count);
 	release_shadow(n, s);
 }
 
 /* What L2 wrote without an exit. */
 static void collect(struct vmx_nested *n, struct vmx_slot *s)
 {
-	const struct vmx_exposure *x = &n->exposure;
-	const struct vmx_exposed *end = x->writable + x->writable_count;
-	const struct vmx_exposed *changed[VMCS_ROWS];
-	u32 count = 0;
+	const struct vmx_exposed *e = n->exposure.writable;
+	const struct vmx_exposed *end = e + n->exposure.writable_count;
+	struct changes c;
 
-	if (!x->writable_count)
+	if (e == end)
 		return;
+	c.count = 0;
 	vmx_load(n, &s->shadow);
-	for (const struct vmx_exposed *e = x->writable; e < end; e++) {
-		u64 value = vmread_uncounted(e->encoding);
-
-		if (likely(value == s->published.f[e->row]))
-			continue;
-		s->published.f[e->row] = value;
-		changed[count++] = e;
-	}
-	count_access(vmreads, x->writable_count);
+#pragma GCC unroll 4
+	for (; e < end; e++)
+		note(s, e, vmread_uncounted(e->encoding), &c);
+	count_access(vmreads, n->exposure.writable_count);
 	release_shadow(n, s);
-	for (u32 i = 0; i < count; i++)
-		vmx_set23(n, s, changed[i]->row, s->published.f[changed[i]->row]);
+	for (u32 i = 0; i < c.count; i++)
+		vmx_set23(n, s, c.row[i]->row, s->published.f[c.row[i]->row]);
 }
 
 /* Without a current VMCS every access exits, so that L1 fails it. */

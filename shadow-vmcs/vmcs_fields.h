@@ -15,7 +15,8 @@
 
 /* The unit of staleness: a bit per group says that vmcs23 and vmcs13 differ. */
 enum vmcs_group {
-	VG_IP,      /* RIP, RSP, RFLAGS, interruptibility, activity, pending debug exceptions */
+	VG_RIP,
+	VG_IP,      /* RSP, RFLAGS, interruptibility, activity, pending debug exceptions */
 	VG_EVENT,   /* what an entry injects */
 	VG_CTRL,    /* pin and processor controls, exceptions, CR3 targets */
 	VG_CRMASK,  /* CR0 and CR4 masks and shadows */

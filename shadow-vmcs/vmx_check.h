@@ -80,6 +80,14 @@ bool vmx_check_host(const struct vmcs_fields *v, const struct vmx_caps *offered,
 bool vmx_check_guest(const struct vmcs_fields *v, const struct vmx_caps *offered,
 		     const struct vmx_check_env *env, u32 groups, struct vmx_verdict *out);
 
+/*
+ * For an entry with nothing new but RIP. vmx_check_is_steady() says, after all rules held, whether
+ * only the rule on RIP can fail then: no rule reads L2's memory, and none asks for L2's mode. That
+ * rule looks at the access rights of CS and at "IA-32e mode guest" too; v must be true there.
+ */
+bool vmx_check_is_steady(const struct vmcs_fields *v, const struct vmx_check_env *env);
+bool vmx_check_rip(const struct vmcs_fields *v, const struct vmx_check_env *env);
+
 /* Whether an entry would accept this EPTP; INVEPT asks it too. */
 bool vmx_eptp_is_valid(u64 eptp, const struct vmx_caps *offered, const struct vmx_check_env *env);
 

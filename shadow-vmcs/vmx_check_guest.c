@@ -11,8 +11,8 @@
 #define SEGMENT_GROUPS  (COMMON_GROUPS | BIT_OF_GROUP(VG_SEG))
 #define TABLE_GROUPS    BIT_OF_GROUP(VG_TABLES)
 #define RUN_GROUPS                                                                             \
-	(COMMON_GROUPS | BIT_OF_GROUP(VG_IP) | BIT_OF_GROUP(VG_EVENT) | BIT_OF_GROUP(VG_SEG) | \
-	 BIT_OF_GROUP(VG_MSR))
+	(COMMON_GROUPS | BIT_OF_GROUP(VG_RIP) | BIT_OF_GROUP(VG_IP) | BIT_OF_GROUP(VG_EVENT) | \
+	 BIT_OF_GROUP(VG_SEG) | BIT_OF_GROUP(VG_MSR))
 
 #define RFLAGS_RESERVED (BITS(63, 22) | BIT(15) | BIT(5) | BIT(3))
 #define AR_V86          0xf3U
@@ -75,16 +75,24 @@ static bool injects(u32 info, u32 type)
 }
 
 /* SDM 3C "Checks on Guest RIP, RFLAGS, and SSP" (27.3.1.4). */
-static enum vmx_rule_id check_rip_rflags(const struct vmcs_fields *v,
+static inline enum vmx_rule_id check_rip(const struct vmcs_fields *v,
 					 const struct vmx_check_env *env)
 {
 	u64 rip = v->f[F_GUEST_RIP];
-	u64 rflags = v->f[F_GUEST_RFLAGS];
 
 	if (is_guest_64(v) && is_set(v->f[F_GUEST_CS_AR], AR_L))
 		REQUIRE(RIP_64, high_bits_identical(rip, env->linear_width));
 	else
 		REQUIRE(RIP_32, rip <= 0xffffffff);
+	return RULE_NONE;
+}
+
+static enum vmx_rule_id check_rip_rflags(const struct vmcs_fields *v,
+					 const struct vmx_check_env *env)
+{
+	u64 rflags = v->f[F_GUEST_RFLAGS];
+
+	REQUIRE_ALL_OF(check_rip(v, env));
 	REQUIRE(RFLAGS_RESERVED, (rflags & (RFLAGS_RESERVED | RFLAGS_FIXED)) == RFLAGS_FIXED);
 	REQUIRE(RFLAGS_VM, !is_set(rflags, RFLAGS_VM) ||
 				   (!is_guest_64(v) && is_set(v->f[F_GUEST_CR0], CR0_PE)));
@@ -303,4 +311,16 @@ bool vmx_check_guest(const struct vmcs_fields *v, const struct vmx_caps *offered
 	if (likely(is_settled(v, groups)))
 		return verdict(check_rip_rflags(v, env), out);
 	return verdict(check_guest(v, offered, env, groups), out);
+}
+
+bool vmx_check_is_steady(const struct vmcs_fields *v, const struct vmx_check_env *env)
+{
+	return env->long_mode && is_set(v->f[F_EXIT_CONTROLS], EXIT_HOST_64) &&
+	       !is_set(v->f[F_PROC_CONTROLS], PROC_TPR_SHADOW) && v->f[F_LINK_POINTER] == NO_LINK &&
+	       !uses_pdptes(v);
+}
+
+bool vmx_check_rip(const struct vmcs_fields *v, const struct vmx_check_env *env)
+{
+	return check_rip(v, env) == RULE_NONE;
 }

@@ -60,25 +60,28 @@ static inline void merge_msr_words(struct bitmap_page *to, const struct bitmap_p
 	to->word[write] = ~msrs | page23->word[write];
 }
 
-/* Only the MSRs that guests access most are let through. All others exit to L1 first, which asks
- * L2's bitmap then; so a change of the bitmap needs no notice. */
-static void merge_msr_bitmap(struct vmx_nested *n, const struct vmx_slot *s)
+/* L2's MSR bitmap: of ones when every MSR exits, or when L2 has no memory there. */
+static const struct bitmap_page *msr_page(const struct vmx_nested *n, const struct vmx_slot *s)
 {
 	static const struct bitmap_page ones = { .word = { [0 ... BITMAP_WORDS - 1] = ~0ULL } };
 	u64 at = vmcs_get(&s->v23, MSR_BITMAP);
-	const struct bitmap_page *page23 = &ones;
 
 	if ((vmcs_get(&s->v23, PROC_CONTROLS) & PROC_MSR_BITMAPS) &&
 	    n->core->is_ram(PA2(at), PAGE_SIZE))
-		page23 = n->core->pointer(PA2(at));
-	merge_msr_words(n->msr_bitmap13, page23, MSR_TSC / 64, BIT(MSR_TSC % 64));
-	merge_msr_words(n->msr_bitmap13, page23, MSR_SYSENTER_CS / 64,
+		return n->core->pointer(PA2(at));
+	return &ones;
+}
+
+/* Only the MSRs that guests access most are let through. All others exit to L1 first, which asks
+ * L2's bitmap then; so a change of the bitmap needs no notice. */
+static void merge_msr_bitmap(struct bitmap_page *to, const struct bitmap_page *page23)
+{
+	merge_msr_words(to, page23, MSR_TSC / 64, BIT(MSR_TSC % 64));
+	merge_msr_words(to, page23, MSR_SYSENTER_CS / 64,
 			BITS(MSR_SYSENTER_EIP % 64, MSR_SYSENTER_CS % 64));
-	merge_msr_words(n->msr_bitmap13, page23,
-			(MSR_BITMAP_READ_HIGH + MSR_EFER % MSR_BITMAP_RANGE) / 64,
+	merge_msr_words(to, page23, (MSR_BITMAP_READ_HIGH + MSR_EFER % MSR_BITMAP_RANGE) / 64,
 			BITS(MSR_SFMASK % 64, MSR_EFER % 64));
-	merge_msr_words(n->msr_bitmap13, page23,
-			(MSR_BITMAP_READ_HIGH + MSR_FS_BASE % MSR_BITMAP_RANGE) / 64,
+	merge_msr_words(to, page23, (MSR_BITMAP_READ_HIGH + MSR_FS_BASE % MSR_BITMAP_RANGE) / 64,
 			BITS(MSR_KERNEL_GS_BASE % 64, MSR_FS_BASE % 64));
 }
 
@@ -109,15 +112,17 @@ static void fill_merge_in(const struct vmx_nested *n, const struct vmx_slot *s,
 	}
 }
 
-/* Which tables and VPID L3 runs on, if they can have changed since its last entry. */
+/* Whether L3 runs on the same tables and VPID as at its last entry. */
+static inline bool stage2_is_same(const struct vmx_nested *n, const struct vmx_slot *s)
+{
+	return s->ept13 && s->ept13->key == s->ept13_key && vmx_vpid_is_ours(n, s);
+}
+
 static void note_stage2(struct vmx_nested *n, struct vmx_slot *s)
 {
 	u16 vpid = s->vpid13;
 	u64 eptp;
 
-	if (likely(!(s->stale & (BIT(VG_STAGE2) | BIT(VG_CTRL))) && s->ept13 &&
-		   s->ept13->key == s->ept13_key && vmx_vpid_is_ours(n, s)))
-		return;
 	vmx_choose_stage2(n, s);
 	eptp = s->ept13 ? nept_root_pointer(&s->ept13->nept) : n->core->eptp12;
 	if (eptp != s->eptp13 || vpid != s->vpid13)
@@ -213,36 +218,76 @@ static u32 stale_groups(struct vmx_nested *n, struct vmx_slot *s)
 	return s->stale;
 }
 
-enum outcome vmx_enter_l3(struct vmx_nested *n, bool launch)
+/* Whether this entry has nothing new but RIP, so that RIP is all there is to check and to write. */
+static inline bool is_light(const struct vmx_nested *n, const struct vmx_slot *s)
 {
-	struct vmx_slot *s = n->current;
+	return s->steady && !((s->stale | s->unchecked) & ~BIT32(VG_RIP)) && !n->ways.full &&
+	       !s->io_merged && stage2_is_same(n, s);
+}
+
+static bool enter_light(struct vmx_nested *n, struct vmx_slot *s)
+{
+	struct vmcs_fields *v = &s->v23;
+
+	vmx_load(n, &s->vmcs13);
+	count_access(vmreads, 2);
+	vmcs_set(v, GUEST_CS_AR, vmcs_peek(GUEST_CS_AR));
+	vmcs_set(v, ENTRY_CONTROLS,
+		 (vmcs_get(v, ENTRY_CONTROLS) & ~ENTRY_GUEST_64) |
+			 (vmcs_peek(ENTRY_CONTROLS) & ENTRY_GUEST_64));
+	if (unlikely(!vmx_check_rip(v, &n->env)))
+		return false;
+	if (s->stale)
+		vmcs_write(GUEST_RIP, v->f[F_GUEST_RIP]);
+	return true;
+}
+
+/* Everything that an entry may need; false when it failed, and then `*outcome` says how. */
+static bool enter_full(struct vmx_nested *n, struct vmx_slot *s, enum outcome *outcome)
+{
 	struct vmx_verdict verdict;
 	u32 failed_msr;
 
-	read_inherited(n, s);
-	n->ways.access->collect(n, s);
 	if (n->ways.full)
 		s->unchecked = VG_ALL;
 	collect_for_checks(n, s);
 	n->env.current_vmcs = s->at;
+	*outcome = OUTCOME_VMFAIL_VALID;
 	if (!check_vmfail(n, s, s->unchecked))
-		return OUTCOME_VMFAIL_VALID;
+		return false;
+	*outcome = OUTCOME_REFLECT;
 	if (!vmx_check_guest(&s->v23, &n->offered, &n->env, s->unchecked, &verdict)) {
 		vmx_reflect_entry_failure(n, VMX_EXIT_ENTRY_GUEST_STATE, verdict.qualification);
-		return OUTCOME_REFLECT;
+		return false;
 	}
-	s->unchecked = 0;
 	merge_and_publish(n, s, stale_groups(n, s));
 	s->stale = 0;
 	failed_msr = load_msrs(n, s);
 	if (failed_msr) {
 		s->stale = BIT(VG_MSR);
 		vmx_reflect_entry_failure(n, VMX_EXIT_ENTRY_MSR_LOAD, failed_msr);
-		return OUTCOME_REFLECT;
+		return false;
 	}
+	s->steady = vmx_check_is_steady(&s->v23, &n->env) &&
+		    !vmcs_get(&s->v23, ENTRY_MSR_LOAD_COUNT);
+	s->msr_page23 = msr_page(n, s);
+	return true;
+}
+
+enum outcome vmx_enter_l3(struct vmx_nested *n, bool launch)
+{
+	struct vmx_slot *s = n->current;
+	enum outcome outcome;
+
+	read_inherited(n, s);
+	n->ways.access->collect(n, s);
+	if (!(is_light(n, s) && enter_light(n, s)) && !enter_full(n, s, &outcome))
+		return outcome;
+	s->unchecked = 0;
+	s->stale = 0;
 	s->in_13 = VG_IN_13;
 	s->launched |= launch;
-	merge_msr_bitmap(n, s);
+	merge_msr_bitmap(n->msr_bitmap13, s->msr_page23);
 	vmx_flush_for_switch(n, s);
 	vmx_flush_ept13(n, s);
 	*n->level = 3;

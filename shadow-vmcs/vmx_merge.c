@@ -119,11 +119,13 @@ static void merge_addresses(const struct vmx_merge_in *in, u32 groups, struct vm
 
 void vmx_merge(const struct vmx_merge_in *in, u32 groups, struct vmcs_fields *v13)
 {
+	if (groups & BIT(VG_RIP))
+		copy_group(in->v23, VG_RIP, v13);
 	if (groups & BIT(VG_IP))
 		copy_group(in->v23, VG_IP, v13);
 	if (groups & BIT(VG_EVENT))
 		copy_group(in->v23, VG_EVENT, v13);
-	if (likely(!(groups & ~(BIT(VG_IP) | BIT(VG_EVENT)))))
+	if (!(groups & ~(u32)VG_RUN))
 		return;
 	if (groups & BIT(VG_CTRL))
 		merge_controls(in, v13);

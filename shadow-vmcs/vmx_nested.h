@@ -29,11 +29,11 @@
 
 /* The groups of L3's state and exit information, which hardware keeps in vmcs13. */
 #define VG_IN_13                                                                                \
-	(BIT(VG_IP) | BIT(VG_CR) | BIT(VG_PDPTE) | BIT(VG_SEG) | BIT(VG_TABLES) | BIT(VG_MSR) | \
-	 BIT(VG_SWITCH) | BIT(VG_INFO))
+	(BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_CR) | BIT(VG_PDPTE) | BIT(VG_SEG) | BIT(VG_TABLES) | \
+	 BIT(VG_MSR) | BIT(VG_SWITCH) | BIT(VG_INFO))
 
 /* The groups that an exit handler changes at nearly every exit. */
-#define VG_RUN (BIT(VG_IP) | BIT(VG_EVENT))
+#define VG_RUN (BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_EVENT))
 
 /* A VMCS region of L1's and whether it was launched since it was cleared. */
 struct hw_vmcs {
@@ -49,6 +49,7 @@ struct vmx_slot {
 	u32 stale;     /* groups that changed in vmcs23 since they were merged into vmcs13 */
 	u32 unchecked; /* groups that changed since an entry last passed its checks */
 	u32 in_13;     /* groups whose truth is in vmcs13 and not in v23 */
+	bool steady;   /* an entry with nothing new but RIP can only fail for RIP */
 	struct hw_vmcs vmcs13;
 	struct hw_vmcs shadow;
 	struct vmcs_fields published; /* what the shadow VMCS holds, for exposed rows */
@@ -58,6 +59,7 @@ struct vmx_slot {
 	u64 ept13_key;                /* it is still the same one while its key is this */
 	u16 vpid13;
 	bool io_merged; /* the I/O bitmaps are merged in; else every access exits */
+	const struct bitmap_page *msr_page23; /* L2's MSR bitmap, or one of ones */
 };
 
 /* What nested VMX needs of the core. Pointers of L2 are checked by the callee. */
@@ -66,6 +68,9 @@ struct vmx_core {
 	bool (*write)(pa2_t at, const void *from, u64 length);
 	bool (*is_ram)(pa2_t at, u64 length);
 	const void *(*pointer)(pa2_t at); /* of memory that is_ram() said yes for */
+	/* L3 needs these rights at an address of L2's that ept12 denies: true when it has them now.
+	 */
+	bool (*touch)(pa2_t at, u32 rights);
 	const struct nept_memory *memory;
 	bool (*rdmsr)(u32 msr, u64 *value);
 	bool (*wrmsr)(u32 msr, u64 value);
@@ -97,10 +102,11 @@ struct vmx_exposed {
 	u16 row;
 };
 
-/* The exposed set as loops want it: what L2 may read, first those rows that L1 changes too, and
- * what L2 may write. */
+/* The exposed set as loops want it: what L2 may read, first the rows that an exit changes, then
+ * those that L1 changes otherwise, then the rest; and what L2 may write. */
 struct vmx_exposure {
 	struct vmx_exposed readable[VMCS_ROWS], writable[VMCS_ROWS];
+	u32 exit_count; /* of readable: rows of VG_IN_13 */
 	u32 live_count; /* of readable: rows that change without L2 writing them */
 	u32 readable_count, writable_count;
 	u32 collect_first; /* groups of exposed rows that are collected whole */

@@ -191,7 +191,7 @@ static u32 eager_groups(const struct vmx_nested *n)
 {
 	if (n->ways.full)
 		return VG_IN_13;
-	return n->ways.access == &vmx_access_trap ? BIT(VG_IP) | BIT(VG_INFO) : 0;
+	return n->ways.access == &vmx_access_trap ? BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_INFO) : 0;
 }
 
 static void reflect(struct vmx_nested *n, bool nmi)

@@ -103,6 +103,9 @@ enum outcome vmx_stage2_miss(struct vmx_nested *n, u32 reason)
 		vmx_reflect_stage2(n, VMX_EXIT_EPT_VIOLATION, fault.info);
 		break;
 	case NEPT_ABSENT:
+		/* ept12 gets memory above 4 GiB only when it is touched. */
+		if (n->core->touch(fault.pa2, fault.access))
+			return OUTCOME_RESUME;
 		vmx_reflect_stage2(n, VMX_EXIT_EPT_VIOLATION, qualification);
 		break;
 	case NEPT_NOMEM:

@@ -88,7 +88,7 @@ void vmx_collect_run_inputs(struct vmx_nested *n, struct vmx_slot *s)
 	}
 	if ((s->in_13 & BIT(VG_MSR)) && (vmcs_get(v, EXIT_CONTROLS) & EXIT_SAVE_DEBUG))
 		vmcs_set(v, GUEST_DEBUGCTL, vmcs_read(GUEST_DEBUGCTL));
-	vmx_collect(n, s, BIT(VG_IP) | BIT(VG_SWITCH));
+	vmx_collect(n, s, BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_SWITCH));
 }
 
 void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
@@ -100,6 +100,8 @@ void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
 		return;
 	s->in_13 &= ~groups;
 	vmx_load(n, &s->vmcs13);
+	if (groups & BIT(VG_RIP))
+		read_group(v, VG_RIP);
 	if (groups & BIT(VG_IP))
 		read_group(v, VG_IP);
 	if (groups & BIT(VG_CR))
@@ -126,6 +128,7 @@ void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
 
 void vmx_publish_run(const struct vmcs_fields *v, u32 groups)
 {
+	PUBLISH(VG_RIP)
 	PUBLISH(VG_IP)
 	PUBLISH(VG_EVENT)
 }
@@ -188,8 +191,15 @@ void vmx_set23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value)
 {
 	u32 group = BIT32(vmcs_table[row].group);
 
-	vmx_collect(n, s, group);
-	s->v23.f[row] = value & vmcs_value_mask(row);
+	/* RIP is alone in its group and overwritten whole. */
+	if (row == F_GUEST_RIP)
+		s->in_13 &= ~group;
+	else if (s->in_13 & group)
+		vmx_collect(n, s, group);
+	value &= vmcs_value_mask(row);
+	if (s->v23.f[row] == value && !(s->stale & group) && row != F_GUEST_RIP)
+		return;
+	s->v23.f[row] = value;
 	s->stale |= group;
 	s->unchecked |= group;
 }

@@ -10,7 +10,7 @@
 #include "l1-hypervisor/cpu.h"
 #include "shadow-vmcs/vmcs_hw.h"
 
-#define CPUID_1_ECX_VMX BIT(5)
+#define CPUID_1_ECX_VMX  BIT(5)
 #define SHADOW_INDICATOR BIT32(31)
 
 static struct vmx_caps platform;

@@ -24,6 +24,12 @@ static const void *guest_pointer(pa2_t at)
 	return physical(at.v);
 }
 
+/* Absent memory is lent to L2 only, for the store that made it exit. */
+static bool touch(pa2_t at, u32 rights)
+{
+	return !stage2_is_absent(at) && stage2_miss(at, rights) == STAGE2_MAPPED;
+}
+
 static void read_or_ones(void *ctx, pa2_t at, void *to, size_t size)
 {
 	(void)ctx;
@@ -43,6 +49,7 @@ static void init_core(struct vmx_core *core)
 		.write = guest_write,
 		.is_ram = guest_memory_is_ram,
 		.pointer = guest_pointer,
+		.touch = touch,
 		.memory = &guest_memory,
 		.rdmsr = rdmsr_safe,
 		.wrmsr = wrmsr_safe,

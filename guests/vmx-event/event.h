@@ -53,7 +53,6 @@ extern const char event_done[];
 #define EVENT_CODE_LENGTH 16
 
 extern const struct suite injection_suite, bitmap_suite, page_fault_suite, vectoring_suite;
-extern const struct suite windows_suite, interrupts_suite, nmi_suite, activity_suite, debug_suite;
-extern const struct suite ept_event_suite;
+extern const struct suite windows_suite, interrupts_suite, nmi_suite, state_suite;
 
 #endif

@@ -7,13 +7,9 @@
 int main(const struct guest_args *args)
 {
 	static const struct suite *const suites[] = {
-		&injection_suite,
-		&bitmap_suite,
-		&page_fault_suite,
-		&vectoring_suite,
-		&windows_suite,
-		&interrupts_suite,
-		NULL,
+		&injection_suite, &bitmap_suite,  &page_fault_suite,
+		&vectoring_suite, &windows_suite, &interrupts_suite,
+		&nmi_suite,       &state_suite,   NULL,
 	};
 
 	return inner_main(args, suites);

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from . import commands, linux_image, paths, platforms, report
 from .boot import Boot, Module, nestbed_boot
-from .console import err, out
+from .console import err, out, print_wide
 from .errors import NestbedError
 from .machine import End, Outcome, Platform, run
 
@@ -36,6 +36,7 @@ examples:
 MEMORY = 256
 IPS = 50_000_000
 SILENCE = 120
+TABLE_WIDTH = 90
 
 NATIVE, UNDER_NESTBED = "native", "L2 of Nestbed"
 
@@ -244,7 +245,7 @@ def finish(
         commands.write_json(arguments.json, write)
     table = report.exit_table(outcome, f"Exits of Linux on {boot.cpus} CPU(s)")
     if table:
-        out.print(table)
+        print_wide(table, TABLE_WIDTH)
     boots = {NATIVE: native} if native else {}
     boots[NATIVE if arguments.native else UNDER_NESTBED] = here
     if here.release != "unknown":

@@ -67,10 +67,15 @@ def make() -> LinuxImage:
     return LinuxImage(tree.name, vmlinux, bzimage, initramfs)
 
 
-def with_commands(image: LinuxImage, commands: Sequence[str], path: Path) -> None:
-    """Writes the initramfs for one run: the image's own, and an archive with the commands."""
+def with_commands(
+    image: LinuxImage, commands: Sequence[str], path: Path, files: Sequence[Path] = ()
+) -> None:
+    """Writes the initramfs for one run: the image's own, and an archive with the commands and
+    further files, which the guest finds in its root directory."""
     archive = cpio.Archive()
     archive.file("etc/commands", "".join(f"{line}\n" for line in commands).encode())
+    for file in files:
+        archive.file(file.name, file.read_bytes(), 0o755)
     path.write_bytes(image.initramfs.read_bytes() + archive.finish())
 
 

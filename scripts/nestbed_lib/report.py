@@ -50,15 +50,12 @@ def trace_table(events: list[dict]) -> Table:
     table = Table(title="Last exits")
     table.add_column("level")
     table.add_column("exit")
-    for heading in ("guest RIP", "qualification", "TSC"):
-        table.add_column(heading, justify="right")
+    table.add_column("guest RIP", justify="right")
     for event in events:
         table.add_row(
             f"L{event.get('level', '?')}",
-            f"{event.get('name', '?')} ({event.get('reason', 0) & 0xFFFF})",
+            f"{event.get('name', '?')} ({event.get('reason', 0)})",
             f"{event.get('rip', 0):#x}",
-            f"{event.get('qualification', 0):#x}",
-            f"{event.get('tsc', 0):,}",
         )
     return table
 

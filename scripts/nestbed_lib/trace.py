@@ -11,8 +11,9 @@ from . import paths
 
 MAGIC = b"NBTRACE1"
 HEADER = struct.Struct("<8s2I")
-ENTRY = struct.Struct("<3Q2I")
+ENTRY = struct.Struct("<2Q")
 ENTRIES = 32
+LEVEL3 = 0x100
 WORDS = (HEADER.size + ENTRIES * ENTRY.size) // 4
 EXIT_ROW = re.compile(r"^VMX_EXIT\(\s*(\d+)\s*,\s*(\w+)", re.MULTILINE)
 DUMP_ROW = re.compile(r"^0x[0-9a-f]+ <[^>]*>:((?:[ \t]+0x[0-9a-f]{8})+)", re.MULTILINE)
@@ -32,25 +33,20 @@ def from_dump(text: str) -> list[dict]:
     ring = b"".join(word.to_bytes(4, "little") for word in words)
     if len(ring) < WORDS * 4 or not ring.startswith(MAGIC):
         return []
-    _, newest, size = HEADER.unpack_from(ring)
+    _, oldest, _ = HEADER.unpack_from(ring)
     names = exit_names()
     events = []
-    for i in range(min(size, ENTRIES)):
-        at = HEADER.size + (newest + i) % ENTRIES * ENTRY.size
-        tsc, rip, qualification, reason, level = ENTRY.unpack_from(ring, at)
-        if level:
-            name = names.get(reason & 0xFFFF, "?")
-            events.append(
-                {
-                    "ev": "trace",
-                    "tsc": tsc,
-                    "level": level,
-                    "reason": reason,
-                    "name": name,
-                    "rip": rip,
-                    "qualification": qualification,
-                }
-            )
+    for i in range(ENTRIES):
+        at = HEADER.size + (oldest + i * ENTRY.size) % (ENTRIES * ENTRY.size)
+        rip, reason = ENTRY.unpack_from(ring, at)
+        if not rip and not reason:
+            continue  # not used yet
+        level = 3 if reason & LEVEL3 else 2
+        number = reason & ~LEVEL3 & 0xFFFF
+        name = names.get(number, "?")
+        events.append(
+            {"ev": "trace", "level": level, "reason": number, "name": name, "rip": rip}
+        )
     return events
 
 

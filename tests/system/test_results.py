@@ -120,18 +120,28 @@ def dump_of(ring: bytes) -> str:
     return "\n".join(lines) + "\n"
 
 
+def ring_of(oldest: int, entries: list[bytes]) -> str:
+    """The dump of a ring; the oldest entry's number is given."""
+    header = trace.HEADER.pack(trace.MAGIC, oldest * trace.ENTRY.size, trace.ENTRIES)
+    unused = (trace.ENTRIES - len(entries)) * bytes(trace.ENTRY.size)
+    return dump_of(header + b"".join(entries) + unused)
+
+
 def test_the_ring_of_exits_is_read_oldest_first():
-    entries = [trace.ENTRY.pack(1000 + i, 0x400000 + i, 0, 10, 2) for i in range(trace.ENTRIES)]
-    ring = trace.HEADER.pack(trace.MAGIC, 40, trace.ENTRIES) + b"".join(entries)
-    events = trace.from_dump(dump_of(ring))
-    assert [event["tsc"] for event in events] == [1000 + (8 + i) % 32 for i in range(32)]
+    entries = [trace.ENTRY.pack(0x400000 + i, 10) for i in range(trace.ENTRIES)]
+    events = trace.from_dump(ring_of(8, entries))
+    assert [event["rip"] for event in events] == [0x400000 + (8 + i) % 32 for i in range(32)]
     assert {event["name"] for event in events} == {"CPUID"}
 
 
+def test_the_ring_tells_exits_of_l3():
+    entries = [trace.ENTRY.pack(0x1000, 10), trace.ENTRY.pack(0x2000, 10 | trace.LEVEL3)]
+    assert [event["level"] for event in trace.from_dump(ring_of(2, entries))] == [2, 3]
+
+
 def test_unused_entries_and_foreign_memory_are_no_trace():
-    ring = trace.HEADER.pack(trace.MAGIC, 0, trace.ENTRIES) + bytes(32 * trace.ENTRY.size)
-    assert trace.from_dump(dump_of(ring)) == []
-    assert trace.from_dump(dump_of(bytes(len(ring)))) == []
+    assert trace.from_dump(ring_of(0, [])) == []
+    assert trace.from_dump(dump_of(bytes(4 * trace.WORDS))) == []
     assert trace.from_dump("") == []
 
 

@@ -44,6 +44,15 @@ static inline __attribute__((always_inline)) void note_stack(struct vcpu *vcpu)
 	__asm__ volatile("lea -8(%%rsp), %0" : "=r"(vcpu->stack));
 }
 
+/* Whether there is work to do before the next entry: one instruction on memory, which NMIs set. */
+static inline bool has_pending(const struct vcpu *vcpu)
+{
+	bool pending;
+
+	__asm__ volatile("cmpl $0, %1" : "=@ccne"(pending) : "m"(vcpu->pending));
+	return pending;
+}
+
 /* stats=full: the ticks between exit and entry too. */
 __attribute__((noreturn)) static void loop_timed(struct vcpu *vcpu)
 {
@@ -56,7 +65,7 @@ __attribute__((noreturn)) static void loop_timed(struct vcpu *vcpu)
 
 		vcpu->by = BY_L1;
 		backend.handle(vcpu);
-		if (unlikely(vcpu->pending))
+		if (unlikely(has_pending(vcpu)))
 			backend.prepare(vcpu);
 		stats_add_ticks(&vcpu->stats, level, vcpu->by,
 				trace_last(&vcpu->trace)->reason & ~(u64)TRACE_LEVEL3,
@@ -71,7 +80,7 @@ __attribute__((noreturn)) static void loop(struct vcpu *vcpu)
 		vcpu = enter(vcpu);
 		backend.handle(vcpu);
 		vcpu = this_vcpu();
-		if (unlikely(vcpu->pending))
+		if (unlikely(has_pending(vcpu)))
 			backend.prepare(vcpu);
 	}
 }

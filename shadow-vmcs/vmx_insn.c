@@ -72,7 +72,7 @@ static enum outcome vmxon(struct vmx_nested *n)
 		return OUTCOME_VMFAIL_INVALID;
 	n->on = true;
 	n->vmxon_region = PA2(pointer);
-	n->current = NULL;
+	vmx_set_current(n, NULL);
 	/* SDM 3C "Restrictions on VMX Operation": PE and PG stay set. */
 	vmcs_write(CR0_MASK, CR0_NE | CR0_PE | CR0_PG);
 	vmcs_write(CR0_SHADOW, vmcs_read(GUEST_CR0));
@@ -328,4 +328,46 @@ enum outcome vmx_insn(struct vmx_nested *n, u32 reason)
 	if (unlikely(vmcs_read(GUEST_SS_AR) & AR_DPL_MASK) && reason != VMX_EXIT_VMCALL)
 		return raise(n, EXC_GP);
 	return execute(n, reason);
+}
+
+/* What both forms need: an operand that names a field for which L2 has a current VMCS, CPL 0, and
+ * the other operand in a register. The row, or -1. Values of more than 32 bits, which 32-bit code
+ * does not have, are left to vmx_insn(), so that the mode need not be asked. */
+static inline int simple_row(const struct vmx_nested *n, u32 info, u64 ss_ar)
+{
+	u64 encoding = n->regs->r[reg_of_number(OPERAND_REG2(info))];
+
+	if (unlikely(encoding >= VMCS_ENCODINGS || (ss_ar & AR_DPL_MASK) ||
+		     !(info & OPERAND_IS_REGISTER)))
+		return -1;
+	return n->rows[encoding] - 1;
+}
+
+enum outcome vmx_insn_vmread(struct vmx_nested *n)
+{
+	u32 info = (u32)vmread_uncounted(VMCS_EXIT_INSN_INFO);
+	enum reg to = reg_of_number(OPERAND_REG1(info));
+	int row = simple_row(n, info, vmread_uncounted(VMCS_GUEST_SS_AR));
+
+	count_access(vmreads, 2);
+	if (unlikely(row < 0 || to == REG_RSP || (n->current->in_13 >> vmcs_table[row].group & 1)))
+		return vmx_insn(n, VMX_EXIT_VMREAD);
+	n->regs->r[to] = n->current->v23.f[row];
+	return OUTCOME_VMSUCCEED;
+}
+
+enum outcome vmx_insn_vmwrite(struct vmx_nested *n)
+{
+	u32 info = (u32)vmread_uncounted(VMCS_EXIT_INSN_INFO);
+	enum reg from = reg_of_number(OPERAND_REG1(info));
+	int row = simple_row(n, info, vmread_uncounted(VMCS_GUEST_SS_AR));
+
+	count_access(vmreads, 2);
+	if (unlikely(row < 0 || from == REG_RSP || n->regs->r[from] >> 32 ||
+		     n->exposure.is_readable[row] ||
+		     !vmx_caps_field_is_writable(&n->offered, row) ||
+		     (n->current->in_13 >> vmcs_table[row].group & 1)))
+		return vmx_insn(n, VMX_EXIT_VMWRITE);
+	vmx_set23(n, n->current, row, n->regs->r[from]);
+	return OUTCOME_VMSUCCEED;
 }

@@ -133,6 +133,10 @@ struct vmx_nested {
 	bool init_pending;
 	pa2_t vmxon_region;
 	struct vmx_slot *current;
+	/* Row + 1 of each encoding that exists for L2; a table of nothing without a current VMCS.
+	 */
+	const u8 *rows;
+	u8 *rows_offered; /* VMCS_ENCODINGS of them */
 	struct vmx_slot slot[VMX_SLOTS];
 	u64 clock;
 
@@ -160,6 +164,10 @@ static inline void vmx_load(struct vmx_nested *n, struct hw_vmcs *hw)
 
 /* Emulates the VMX instruction that exited with `reason` while L2 ran. vmcs12 is loaded. */
 enum outcome vmx_insn(struct vmx_nested *n, u32 reason);
+/* The same for the two that are executed most: what L2 mostly does with them, between registers and
+ * to a field whose truth is in v23, is done here; the rest by vmx_insn(). */
+enum outcome vmx_insn_vmread(struct vmx_nested *n);
+enum outcome vmx_insn_vmwrite(struct vmx_nested *n);
 
 /* --- vmx_slot.c --- */
 
@@ -170,6 +178,8 @@ struct vmx_slot *vmx_slot_get(struct vmx_nested *n, pa2_t at);
 void vmx_slot_clear(struct vmx_nested *n, pa2_t at);
 /* Every slot is written back: VMXOFF. */
 void vmx_slot_clear_all(struct vmx_nested *n);
+/* The fields that exist for L2 have changed with n->offered. */
+void vmx_slot_offer(struct vmx_nested *n);
 /* Makes a slot, or none, L2's current VMCS. Leaves vmcs12 loaded. */
 void vmx_set_current(struct vmx_nested *n, struct vmx_slot *slot);
 

@@ -23,13 +23,17 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
 #define TYPE_EXPAND_DOWN BIT32(2)
 #define TYPE_WRITABLE    BIT32(1) /* of data; of code: readable */
 
-u64 vmx_operand_reg(const struct vmx_nested *n, u32 reg)
+u64 vmx_operand_reg(const struct vmx_nested *n, u32 number)
 {
+	enum reg reg = reg_of_number(number);
+
 	return reg == REG_RSP ? vmcs_read(GUEST_RSP) : n->regs->r[reg];
 }
 
-void vmx_operand_set_reg(struct vmx_nested *n, u32 reg, u64 value, bool code64)
+void vmx_operand_set_reg(struct vmx_nested *n, u32 number, u64 value, bool code64)
 {
+	enum reg reg = reg_of_number(number);
+
 	if (!code64)
 		value &= 0xffffffff;
 	if (reg == REG_RSP)

@@ -13,10 +13,10 @@
 #define OPERAND_REG1(info)  ((info) >> 3 & 15)
 #define OPERAND_REG2(info)  ((info) >> 28)
 
-/* A general register of L2, RSP included. */
-u64 vmx_operand_reg(const struct vmx_nested *n, u32 reg);
+/* A general register of L2 by its number, RSP included. */
+u64 vmx_operand_reg(const struct vmx_nested *n, u32 number);
 /* Writes one; 32-bit code changes the lower half and clears the upper. */
-void vmx_operand_set_reg(struct vmx_nested *n, u32 reg, u64 value, bool code64);
+void vmx_operand_set_reg(struct vmx_nested *n, u32 number, u64 value, bool code64);
 
 /* Whether L2 runs 64-bit code. */
 bool vmx_operand_code64(void);

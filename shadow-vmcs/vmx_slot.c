@@ -8,11 +8,23 @@
 
 _Static_assert(sizeof(struct vmx_region) <= PAGE_SIZE, "a VMCS region is one page");
 
+static const u8 no_rows[VMCS_ENCODINGS];
+
+/* Full-width encodings only: the high half of a field is rare. */
+void vmx_slot_offer(struct vmx_nested *n)
+{
+	for (int row = 0; row < VMCS_ROWS; row++)
+		n->rows_offered[vmcs_table[row].encoding] =
+			vmx_caps_field_exists(&n->offered, row) ? (u8)(row + 1) : 0;
+	n->rows = n->current ? n->rows_offered : no_rows;
+}
+
 void vmx_set_current(struct vmx_nested *n, struct vmx_slot *slot)
 {
 	if (n->current && n->current->at.v != NO_VMCS.v)
 		n->ways.access->collect(n, n->current);
 	n->current = slot;
+	n->rows = slot ? n->rows_offered : no_rows;
 	if (slot)
 		n->ways.access->publish(n, slot);
 	vmx_load(n, &n->vmcs12);

@@ -11,8 +11,8 @@
 #include "shadow-vmcs/vmx_nested.h"
 
 struct vmx_vcpu {
-	struct vcpu *vcpu;
 	struct vmx_nested nested;
+	struct vcpu *vcpu;
 	struct vmx_core core;
 	struct ways ways;
 	bool nested_on;
@@ -56,7 +56,7 @@ typedef enum outcome vmx_handler(struct vcpu *vcpu, u64 reason);
 vmx_handler vmx_handle_none, vmx_handle_cpuid, vmx_handle_xsetbv, vmx_handle_invd, vmx_handle_init,
 	vmx_handle_sipi, vmx_handle_triple_fault, vmx_handle_io, vmx_handle_ept_violation,
 	vmx_handle_ept_misconfig, vmx_handle_entry_failure, vmx_handle_vmx, vmx_handle_exception,
-	vmx_handle_cr, vmx_handle_rdmsr, vmx_handle_wrmsr;
+	vmx_handle_vmread, vmx_handle_vmwrite, vmx_handle_cr, vmx_handle_rdmsr, vmx_handle_wrmsr;
 
 /* Exits of L3 that L2 does not want: L1 serves them for L3. */
 enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason);
@@ -88,22 +88,34 @@ void vmx_block_nmi(void);
 
 /* RIP near the end of 4 GiB, where an instruction of 32-bit code may wrap around, blocking by STI
  * or MOV SS, a single step: what an instruction's end does beyond moving RIP. */
-void vmx_advance_rare(u64 next, u32 blocking, u64 rflags);
+void vmx_advance_rare(u64 next, u64 blocking, u64 rflags);
 
 #define RIP_MAY_WRAP(rip) ((u32)(rip) > 0xfffffff0U)
 #define BLOCKING_BY_INSN  (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
 
-/* An emulated instruction ends as every instruction does. */
+/* An emulated instruction ends as every instruction does. Counts the caller's read of RFLAGS too.
+ */
 static inline void vmx_advance(struct vcpu *vcpu, u64 rflags)
 {
-	u64 next = vcpu->rip + vmcs_peek(EXIT_INSN_LENGTH);
-	u32 blocking = vmcs_peek(GUEST_INTERRUPTIBILITY);
+	u64 rip = vcpu->rip;
+	u64 next = rip + vmread_uncounted(VMCS_EXIT_INSN_LENGTH);
+	u64 blocking = vmread_uncounted(VMCS_GUEST_INTERRUPTIBILITY);
 
-	count_access(vmreads, 2);
-	vmcs_write(GUEST_RIP, next);
-	if (unlikely(RIP_MAY_WRAP(vcpu->rip) || (blocking & BLOCKING_BY_INSN) ||
-		     (rflags & RFLAGS_TF)))
+	count_access(vmreads, 3);
+	count_access(vmwrites, 1);
+	vmcs_poke(GUEST_RIP, next);
+	if (unlikely(RIP_MAY_WRAP(rip) || (blocking & BLOCKING_BY_INSN) || (rflags & RFLAGS_TF)))
 		vmx_advance_rare(next, blocking, rflags);
+}
+
+/* As vmx_advance(), after a VMX instruction: its flags are cleared and those in `set` set. SDM 3C
+ * "Conventions" (31.2): VMsucceed, VMfailInvalid, VMfailValid. */
+static inline void vmx_advance_with_flags(struct vcpu *vcpu, u64 set)
+{
+	u64 rflags = (vmcs_peek(GUEST_RFLAGS) & ~RFLAGS_ARITHMETIC) | set;
+
+	vmcs_write(GUEST_RFLAGS, rflags);
+	vmx_advance(vcpu, rflags);
 }
 
 #endif

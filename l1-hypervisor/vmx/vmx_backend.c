@@ -64,7 +64,9 @@ static void handle(struct vcpu *vcpu)
 	outcome = handlers[reason](vcpu, reason);
 	vcpu = this_vcpu();
 	if (likely(outcome == OUTCOME_ADVANCE))
-		vmx_advance(vcpu, vmcs_read(GUEST_RFLAGS));
+		vmx_advance(vcpu, vmcs_peek(GUEST_RFLAGS));
+	else if (likely(outcome == OUTCOME_VMSUCCEED))
+		vmx_advance_with_flags(vcpu, 0);
 	else
 		vmx_finish(vcpu, outcome);
 }

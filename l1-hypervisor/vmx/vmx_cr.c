@@ -13,7 +13,7 @@
 
 static u64 source(struct vcpu *vcpu, u64 qualification)
 {
-	u32 reg = (u32)(qualification >> CR_ACCESS_REG_SHIFT & CR_ACCESS_REG);
+	enum reg reg = reg_of_number((u32)(qualification >> CR_ACCESS_REG_SHIFT));
 
 	return reg == REG_RSP ? vmcs_read(GUEST_RSP) : vcpu->regs.r[reg];
 }

@@ -1,8 +1,8 @@
 /*
  * The world switch of VMX, which returns to C. Runs the guest of the current VMCS until it exits.
  *
- * The host RSP of every VMCS is the end of vcpu->regs, the first member, so that the guest's
- * registers are pushed straight into place. An NMI there uses a stack of its own (IST). L1's own
+ * The host RSP of every VMCS is the end of what is pushed of vcpu->regs, the first member, so that
+ * the guest's registers go straight into place. An NMI there uses a stack of its own (IST). L1's own
  * stack pointer at the call never changes, so the loop stores it once in vcpu->stack.
  * In: RDI = vcpu. Out: RDI = vcpu; every other register but RSP is changed.
  */
@@ -14,7 +14,6 @@
 	popq %rcx
 	popq %rdx
 	popq %rbx
-	popq %rbp			/* the slot of RSP */
 	popq %rbp
 	popq %rsi
 	popq %rdi
@@ -40,7 +39,6 @@
 	pushq %rdi
 	pushq %rsi
 	pushq %rbp
-	pushq %rbp			/* the slot of RSP */
 	pushq %rbx
 	pushq %rdx
 	pushq %rcx

@@ -10,22 +10,14 @@
 #include "shadow-vmcs/vmcs_hw.h"
 
 /* SDM 3B "Single-Stepping", SDM 3A "Masking Exceptions and Interrupts When Switching Stacks". */
-void vmx_advance_rare(u64 next, u32 blocking, u64 rflags)
+void vmx_advance_rare(u64 next, u64 blocking, u64 rflags)
 {
 	if (!(vmcs_read(GUEST_CS_AR) & AR_L))
 		vmcs_write(GUEST_RIP, (u32)next);
 	if (blocking & BLOCKING_BY_INSN)
-		vmcs_write(GUEST_INTERRUPTIBILITY, blocking & ~BLOCKING_BY_INSN);
+		vmcs_write(GUEST_INTERRUPTIBILITY, blocking & ~(u64)BLOCKING_BY_INSN);
 	if (rflags & RFLAGS_TF)
 		vmcs_write(GUEST_PENDING_DEBUG, vmcs_read(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
-}
-
-static void advance_with_flags(struct vcpu *vcpu, u64 set)
-{
-	u64 rflags = (vmcs_read(GUEST_RFLAGS) & ~RFLAGS_ARITHMETIC) | set;
-
-	vmcs_write(GUEST_RFLAGS, rflags);
-	vmx_advance(vcpu, rflags);
 }
 
 static void raise(const struct fault *fault)
@@ -51,19 +43,19 @@ void vmx_finish(struct vcpu *vcpu, enum outcome outcome)
 	case OUTCOME_REFLECT:
 		break;
 	case OUTCOME_ADVANCE:
-		vmx_advance(vcpu, vmcs_read(GUEST_RFLAGS));
+		vmx_advance(vcpu, vmcs_peek(GUEST_RFLAGS));
 		break;
 	case OUTCOME_EXCEPTION:
 		raise(&vcpu->fault);
 		break;
 	case OUTCOME_VMSUCCEED:
-		advance_with_flags(vcpu, 0);
+		vmx_advance_with_flags(vcpu, 0);
 		break;
 	case OUTCOME_VMFAIL_INVALID:
-		advance_with_flags(vcpu, RFLAGS_CF);
+		vmx_advance_with_flags(vcpu, RFLAGS_CF);
 		break;
 	case OUTCOME_VMFAIL_VALID:
-		advance_with_flags(vcpu, RFLAGS_ZF);
+		vmx_advance_with_flags(vcpu, RFLAGS_ZF);
 		break;
 	}
 }

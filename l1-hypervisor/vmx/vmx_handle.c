@@ -182,6 +182,18 @@ enum outcome vmx_handle_ept_misconfig(struct vcpu *vcpu, u64 reason)
 	panic("ept12 is misconfigured at 0x%lx", vmcs_read(GUEST_PHYSICAL_ADDRESS));
 }
 
+enum outcome vmx_handle_vmread(struct vcpu *vcpu, u64 reason)
+{
+	(void)reason;
+	return vmx_insn_vmread(&vmx_of(vcpu)->nested);
+}
+
+enum outcome vmx_handle_vmwrite(struct vcpu *vcpu, u64 reason)
+{
+	(void)reason;
+	return vmx_insn_vmwrite(&vmx_of(vcpu)->nested);
+}
+
 enum outcome vmx_handle_vmx(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;

@@ -131,6 +131,7 @@ static void init_pages(struct vmx_nested *n)
 	n->io_bitmaps12 = memory_pages(2);
 	n->io_bitmaps13 = memory_pages(2);
 	n->vmread_bitmap = memory_pages(1);
+	n->rows_offered = memory_pages(VMCS_ENCODINGS / PAGE_SIZE);
 	n->vmwrite_bitmap = memory_pages(1);
 	n->msr_bitmap13_at = physical_of(n->msr_bitmap13);
 	n->io_bitmaps13_at = physical_of(n->io_bitmaps13);
@@ -157,6 +158,7 @@ static void apply_ways(struct vmx_vcpu *v, const struct ways *ways)
 	n->ways.full = ways->merge == WAY_MERGE_FULL;
 	n->ways.flush = ways->tlb == WAY_TLB_FLUSH;
 	choose_fields(n, ways);
+	vmx_slot_offer(n);
 	vmx_load(n, &n->vmcs12);
 	vmx_vmcs12_ways(v);
 	for (u32 i = 0; i < VMX_SLOTS; i++) {
@@ -178,6 +180,7 @@ void vmx_vcpu_init(struct vcpu *vcpu, const struct options *options)
 	v->ways = options->ways;
 	init_core(&v->core);
 	n->regs = &vcpu->regs;
+	vcpu->regs.r[REG_RSP] = REG_RSP_POISON;
 	n->fault = &vcpu->fault;
 	n->level = &vcpu->level;
 	n->enter = &vcpu->enter;

@@ -48,7 +48,7 @@ void vmx_write_host_state(struct vcpu *vcpu)
 	vmcs_write(HOST_SYSENTER_ESP, 0);
 	vmcs_write(HOST_SYSENTER_EIP, 0);
 	vmcs_write(HOST_EFER, rdmsr(MSR_EFER));
-	vmcs_write(HOST_RSP, (u64)vcpu + sizeof(struct regs));
+	vmcs_write(HOST_RSP, (u64)&vcpu->regs.r[REG_RSP]);
 	vmcs_write(HOST_RIP, (u64)vmx_exit);
 }
 
@@ -209,7 +209,7 @@ void vmx_start(struct vcpu *vcpu, const struct load_plan *plan)
 /* SDM 3A "Processor State After Reset" with INIT's exceptions, waiting for a start-up IPI. */
 void vmx_wait_for_sipi(struct vcpu *vcpu)
 {
-	vcpu->regs = (struct regs){ .r[REG_RDX] = cpuid(1, 0).eax };
+	vcpu->regs = (struct regs){ .r[REG_RDX] = cpuid(1, 0).eax, .r[REG_RSP] = REG_RSP_POISON };
 	write_reset_state();
 	write_flat_segments(AR_CODE16, AR_DATA16, 0xf000, 0, 0xffff);
 	vmcs_write(GUEST_CS_BASE, 0xffff0000);

@@ -32,7 +32,7 @@ class Said:
         return lines[0]
 
 
-@pytest.fixture(name="nestbed")
+@pytest.fixture(name="nestbed", scope="session")
 def nestbed_fixture() -> Callable[..., Said]:
     """Runs scripts/nestbed with the arguments."""
 

@@ -1,0 +1,15 @@
+/*
+ * Conformance of VM exits: what makes the guest exit and what the exit says, what the guest sees of
+ * masked and offset state, what an exit saves and loads.
+ */
+#include "guests/vmx-exit/exit_case.h"
+
+int main(const struct guest_args *args)
+{
+	static const struct suite *const suites[] = {
+		&insns_suite,
+		NULL,
+	};
+
+	return inner_main(args, suites);
+}

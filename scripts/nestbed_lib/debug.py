@@ -17,7 +17,7 @@ EXAMPLES = """\
 examples:
   nestbed debug                                  the bench as L2, in Bochs's debugger
   nestbed debug --platform tcg                   the same in GDB
-In Bochs's debugger: c runs, Ctrl-C stops, lb ADDRESS and `b "symbol"` set breakpoints,
+In Bochs's debugger: c runs, Ctrl-C stops, lb ADDRESS and lb "SYMBOL" set breakpoints,
 vmexitbp stops at every VM exit, `trace on` shows instructions, r and creg show registers.
 """
 GDB_PORT = 1234

@@ -6,11 +6,10 @@ from nestbed_lib.experiment import Experiment
 
 EXPERIMENT = Experiment.load()
 LIMITED = [reference for reference in EXPERIMENT.references if reference.at_most is not None]
-FIELDS = {
-    "platform", "cpu_model", "commit", "level", "op", "profile", "vmcs", "merge", "ept", "tlb",
-    "state", "n", "ticks_min", "ticks_median", "ticks_max", "hw_exits_per_op",
-    "l1_vmreads_per_op", "l1_vmwrites_per_op", "l1_vmptrlds_per_op",
-}  # fmt: skip
+FIELDS = set(
+    "platform cpu_model commit level op profile vmcs merge ept tlb state n ticks_min ticks_median"
+    " ticks_max hw_exits_per_op l1_vmreads_per_op l1_vmwrites_per_op l1_vmptrlds_per_op".split()
+)
 
 pytestmark = pytest.mark.xdist_group("bench")
 
@@ -59,10 +58,8 @@ def test_every_way_and_profile_is_measured(rows):
 )
 def test_an_exit_costs_at_most(rows, reference):
     profile = EXPERIMENT.profile if reference.level == 3 else None
-    row = results.find(
-        rows, level=reference.level, op=reference.op, state="warm", profile=profile,
-        **reference.ways,
-    )  # fmt: skip
+    wanted = {"level": reference.level, "op": reference.op, "state": "warm", **reference.ways}
+    row = results.find(rows, profile=profile, **wanted)
     assert row["hw_exits_per_op"] == reference.exits
     assert row["ticks_min"] <= reference.at_most
 

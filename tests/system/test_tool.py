@@ -1,9 +1,11 @@
 """The contract of scripts/nestbed that other scripts rely on."""
 
 import json
+import subprocess
 
 import pytest
 import tiny
+from conftest import TOOL
 from nestbed_lib import paths
 from nestbed_lib.boot import Module, nestbed_boot
 
@@ -88,3 +90,16 @@ def test_every_command_explains_itself(nestbed, command):
     assert said.status == 0
     if command:
         assert "examples:" in said.out
+
+
+def test_the_debugger_of_bochs_knows_l1s_symbols():
+    done = subprocess.run(
+        [TOOL, "debug", "--append", QUICK],
+        input='lb "boot_main"\nc\nq\n',
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "boot_main+0" in done.stdout

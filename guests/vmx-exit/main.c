@@ -8,6 +8,8 @@ int main(const struct guest_args *args)
 {
 	static const struct suite *const suites[] = {
 		&insns_suite,
+		&vmx_insns_suite,
+		&cr_suite,
 		NULL,
 	};
 

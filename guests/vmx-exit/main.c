@@ -7,10 +7,8 @@
 int main(const struct guest_args *args)
 {
 	static const struct suite *const suites[] = {
-		&insns_suite,
-		&vmx_insns_suite,
-		&cr_suite,
-		NULL,
+		&insns_suite, &vmx_insns_suite, &cr_suite, &io_suite,
+		&msr_suite,   &tables_suite,    NULL,
 	};
 
 	return inner_main(args, suites);

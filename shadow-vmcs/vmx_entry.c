@@ -158,7 +158,7 @@ static void merge_and_publish(struct vmx_nested *n, struct vmx_slot *s, u32 grou
 	fill_merge_in(n, s, &in);
 	vmx_merge(&in, groups, &n->v13);
 	vmx_publish_rest(&n->v13, groups);
-	if (groups & BIT(VG_SWITCH))
+	if (groups & BIT(VG_HOST))
 		vmcs_write(HOST_PAT, vmcs_get(&n->v13, HOST_PAT));
 }
 

@@ -68,6 +68,10 @@ static void merge_switch(const struct vmx_merge_in *in, struct vmcs_fields *v13)
 	u32 exit23 = vmcs_get(b, EXIT_CONTROLS);
 	u32 entry23 = vmcs_get(b, ENTRY_CONTROLS);
 
+	/* An exit that L1 serves must not change L3's PAT: hardware loads L2's only where the next
+	 * entry loads L3's again, else L1 does when L3 ends. */
+	if (!(entry23 & ENTRY_LOAD_PAT))
+		exit23 &= ~EXIT_LOAD_PAT;
 	vmcs_set(v13, EXIT_CONTROLS, vmcs_get(a, EXIT_CONTROLS) | exit23);
 	vmcs_set(v13, ENTRY_CONTROLS, (vmcs_get(a, ENTRY_CONTROLS) & ~ENTRY_GUEST_64) | entry23);
 	/* MSR lists are L1's work: hardware would read L2's memory after it was checked. */
@@ -77,8 +81,6 @@ static void merge_switch(const struct vmx_merge_in *in, struct vmcs_fields *v13)
 	vmcs_set(v13, EXIT_MSR_STORE_ADDR, 0);
 	vmcs_set(v13, EXIT_MSR_LOAD_ADDR, 0);
 	vmcs_set(v13, ENTRY_MSR_LOAD_ADDR, 0);
-	/* L1 itself does not care which PAT it runs with, so hardware loads L2's at the exit. */
-	vmcs_set(v13, HOST_PAT, vmcs_get(b, HOST_PAT));
 }
 
 static void merge_msrs(const struct vmx_merge_in *in, struct vmcs_fields *v13)
@@ -145,5 +147,8 @@ void vmx_merge(const struct vmx_merge_in *in, u32 groups, struct vmcs_fields *v1
 		copy_group(in->v23, VG_TABLES, v13);
 	if (groups & BIT(VG_MSR))
 		merge_msrs(in, v13);
+	/* L1 itself does not care which PAT it runs with, so hardware loads L2's at the exit. */
+	if (groups & BIT(VG_HOST))
+		vmcs_set(v13, HOST_PAT, vmcs_get(in->v23, HOST_PAT));
 	merge_addresses(in, groups, v13);
 }

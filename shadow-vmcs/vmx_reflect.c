@@ -94,6 +94,13 @@ static void load_host_msrs(struct vmx_nested *n, const struct vmcs_fields *v, u6
 	count_access(vmwrites, written);
 }
 
+/* For when hardware does not: an entry failed, or it did not load L3's PAT (see vmx_merge.c). */
+static void load_host_pat(struct vmx_nested *n, const struct vmcs_fields *v)
+{
+	if (vmcs_get(v, EXIT_CONTROLS) & EXIT_LOAD_PAT)
+		(void)n->core->wrmsr(MSR_PAT, vmcs_get(v, HOST_PAT));
+}
+
 /* SDM 3C "Checking and Loading Host Page-Directory-Pointer-Table Entries" (28.5.4). */
 static void load_host_pdptes(struct vmx_nested *n, const struct vmcs_fields *v)
 {
@@ -204,6 +211,8 @@ static void reflect(struct vmx_nested *n, bool nmi)
 	s->v23.f[F_ENTRY_INTR_INFO] &= ~(u64)INTR_INFO_VALID;
 	vmx_collect(n, s, eager_groups(n));
 	store_msrs(n, s);
+	if (unlikely(!(vmcs_get(&s->v23, ENTRY_CONTROLS) & ENTRY_LOAD_PAT)))
+		load_host_pat(n, &s->v23);
 	leave_l3(n, s, efer3, interruptibility);
 }
 
@@ -280,5 +289,6 @@ void vmx_reflect_entry_failure(struct vmx_nested *n, u32 reason, u64 qualificati
 	vmx_collect(n, s, BIT(VG_INFO));
 	vmcs_set(&s->v23, EXIT_REASON, reason | EXIT_REASON_ENTRY_FAILURE);
 	vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
+	load_host_pat(n, &s->v23);
 	leave_l3(n, s, vmcs_get(&n->v12, GUEST_EFER), 0);
 }

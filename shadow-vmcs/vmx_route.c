@@ -122,12 +122,12 @@ struct question {
 	u32 bit;
 };
 
-#define pin(control)   NULL, pin_controls, control
-#define proc(control)  NULL, proc_controls, control
-#define proc2(control) NULL, proc2_controls, control
+#define pin(control)   NULL, .controls = pin_controls, .bit = (control)
+#define proc(control)  NULL, .controls = proc_controls, .bit = (control)
+#define proc2(control) NULL, .controls = proc2_controls, .bit = (control)
 
 static const struct question questions[] = {
-#define VMX_EXIT(number, NAME, handler, wanted, kind) [number] = { wanted },
+#define VMX_EXIT(number, NAME, handler, wanted, kind) [number] = { .ask = wanted },
 #include "shadow-vmcs/vmx_exits.def"
 };
 

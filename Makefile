@@ -17,10 +17,10 @@ JOBS    := $(shell nproc)
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes -Werror
 COMMON   := -std=gnu11 -g $(WARNINGS) -I. -I$(BUILD)/include -MMD -MP
-TARGET   := -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
-	    -mcmodel=small -fno-asynchronous-unwind-tables -fcf-protection=none $(STACK8)
 # No SSE, so 8-byte stack alignment is enough; gcc and clang say it differently.
 STACK8   := $(if $(findstring clang,$(CC)),-mstack-alignment=8,-mpreferred-stack-boundary=3)
+TARGET   := -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
+	    -mcmodel=small -fno-asynchronous-unwind-tables -fcf-protection=none $(STACK8)
 HOST     := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 ROM      := -m32 -march=i686 -Os -ffreestanding -mgeneral-regs-only -fno-stack-protector -fno-pic \
 	    -fno-asynchronous-unwind-tables -fcf-protection=none
@@ -60,7 +60,8 @@ TEST_HELPERS := $(call objects-in,$(BUILD)/host,$(filter-out $(TEST_SOURCES),$(w
 		tests/host/*.c)))
 TEST_BINS    := $(TEST_SOURCES:%.c=$(BUILD)/%)
 
-all: $(if $(L1_SCRIPT),$(BUILD)/nestbed.elf) $(BUILD)/rom.bin $(BUILD)/tools/steady.so guests
+all: $(if $(L1_SCRIPT),$(BUILD)/nestbed.elf) $(BUILD)/rom.bin $(BUILD)/tools/steady.so \
+	$(BUILD)/tools/kvm_client guests
 
 guests: $(GUEST_ELFS) ## build the guest images into build/guests
 
@@ -190,6 +191,15 @@ $(BUILD)/host/pure.a: $(PURE_OBJECTS) $(TEST_HELPERS)
 
 $(BUILD)/tests/host/%: $(BUILD)/host/tests/host/%.o $(BUILD)/host/pure.a
 	$(call quiet,LINK)mkdir -p $(@D) && $(CC) $(HOST) -o $@ $< $(BUILD)/host/pure.a -lcmocka
+
+# The client that runs our images in Linux's KVM (`nestbed peer`): static, since it runs in the
+# Linux guest, and with the loader of L1, so that both load alike.
+$(BUILD)/peer/%.o: %.c $(BUILD)/flags
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) -O2 -c -o $@ $<
+
+$(BUILD)/tools/kvm_client: $(call objects-in,$(BUILD)/peer,experiments/peers/kvm_client.c \
+		l1-hypervisor/memory_map.c l1-hypervisor/refusal.c $(wildcard l1-hypervisor/loader*.c))
+	$(call quiet,LINK)mkdir -p $(@D) && $(CC) -static -o $@ $^
 
 $(BUILD)/tools/%.so: scripts/preload/%.c $(BUILD)/flags
 	$(call quiet,LINK)mkdir -p $(@D) && $(CC) $(COMMON) -O1 -fPIC -shared -o $@ $<

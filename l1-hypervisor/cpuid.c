@@ -42,7 +42,7 @@ void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *ou
 		/* Intel reports SYSCALL only to 64-bit code. */
 		if (!view->code64)
 			put_bit(&out->edx, LEAF_EXT_EDX_SYSCALL, false);
-	} else {
+	} else if (leaf - NB_CPUID_BASE < 0x100) {
 		signature(leaf, out);
 	}
 }

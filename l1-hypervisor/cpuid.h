@@ -16,14 +16,14 @@ struct cpuid_view {
 	bool nested; /* it may use VMX or SVM */
 };
 
-/* Whether the processor's own answer for a leaf has to be changed. */
-static inline bool cpuid_is_changed(u32 leaf)
+/* Whether the processor's own answer for a leaf is L2's. That of every other leaf goes through
+ * cpuid_change(). */
+static inline __attribute__((always_inline)) bool cpuid_is_plain(u32 leaf)
 {
-	if (likely(leaf < 64))
-		return (BIT(1) | BIT(7)) >> leaf & 1;
-	return leaf == 0x80000001 || leaf - NB_CPUID_BASE < 0x100;
+	return leaf < 64 && !((BIT(1) | BIT(7)) & BIT(leaf));
 }
 
+/* Makes of the processor's answer for `leaf` what L2 is to see. */
 void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out);
 
 #endif

@@ -35,8 +35,7 @@ static inline void stats_count(struct stats *stats, u32 level, enum stats_by by,
 u64 stats_exits(const struct stats *stats);
 
 /* Adds the ticks of an exit that was counted already. */
-void stats_add_ticks(struct stats *stats, u32 level, enum stats_by by, u64 reason,
-		     u64 ticks);
+void stats_add_ticks(struct stats *stats, u32 level, enum stats_by by, u64 reason, u64 ticks);
 void stats_reset(struct stats *stats);
 /* Writes all rows that are not zero to the log as `exits` lines. */
 void stats_log(const struct stats *stats, u32 cpu, const char *(*reason_name)(u32 reason));

@@ -9,12 +9,11 @@
 void trace_init(struct trace *trace)
 {
 	memcpy(trace->magic, TRACE_MAGIC, sizeof(trace->magic));
-	trace->size = TRACE_ENTRIES;
 }
 
 void trace_log(const struct trace *trace, const char *(*reason_name)(u32 reason))
 {
-	u32 oldest = trace->next / (u32)sizeof(struct trace_entry);
+	u64 oldest = trace->last / sizeof(struct trace_entry) + 1;
 
 	for (u32 i = 0; i < TRACE_ENTRIES; i++) {
 		const struct trace_entry *e = &trace->entry[(oldest + i) % TRACE_ENTRIES];

@@ -20,8 +20,7 @@ struct trace_entry {
 
 struct trace {
 	u8 magic[8];
-	u32 next; /* where the oldest entry is, in bytes; it is overwritten next */
-	u32 size; /* entries */
+	u64 last; /* where the newest entry is, in bytes; the oldest one follows */
 	struct trace_entry entry[TRACE_ENTRIES];
 };
 
@@ -29,18 +28,18 @@ void trace_init(struct trace *trace);
 
 static inline void trace_add(struct trace *trace, u64 rip, u64 reason)
 {
-	u32 at = trace->next;
-	struct trace_entry *e = (void *)((u8 *)trace->entry + at);
+	u64 at = (trace->last + sizeof(struct trace_entry)) & (sizeof(trace->entry) - 1);
 
-	trace->next = (at + (u32)sizeof(*e)) & (u32)(sizeof(trace->entry) - 1);
-	e->rip = rip;
-	e->reason = reason;
+	trace->last = at;
+	*(u64 *)((u8 *)&trace->entry[0].rip + at) = rip;
+	forget_origin(at);
+	*(u64 *)((u8 *)&trace->entry[0].reason + at) = reason;
 }
 
 /* The exit that was added last. */
 static inline const struct trace_entry *trace_last(const struct trace *trace)
 {
-	return &trace->entry[(trace->next / sizeof(struct trace_entry) - 1) % TRACE_ENTRIES];
+	return &trace->entry[trace->last / sizeof(struct trace_entry)];
 }
 
 /* Writes the entries to the log, oldest first. */

@@ -28,11 +28,14 @@ void vcpu_create(const struct options *options)
  * Calls the entry stub that is due. It changes every register, which the compiler is told here, so
  * that nothing is kept in registers across the guest and the stub need not save and restore them.
  */
-static inline __attribute__((always_inline)) struct vcpu *enter(struct vcpu *vcpu)
+static inline __attribute__((always_inline)) struct vcpu *enter(void)
 {
-	__asm__ volatile("call *%c1(%0)"
-			 : "+D"(vcpu)
-			 : "i"(offsetof(struct vcpu, enter))
+	struct vcpu *vcpu;
+
+	__asm__ volatile("mov %%gs:%c1, %0\n\t"
+			 "call *%c2(%0)"
+			 : "=&D"(vcpu)
+			 : "i"(offsetof(struct cpu_head, vcpu)), "i"(offsetof(struct vcpu, enter))
 			 : "rax", "rbx", "rcx", "rdx", "rsi", "rbp", "r8", "r9", "r10", "r11",
 			   "r12", "r13", "r14", "r15", "memory", "cc");
 	return vcpu;
@@ -44,28 +47,19 @@ static inline __attribute__((always_inline)) void note_stack(struct vcpu *vcpu)
 	__asm__ volatile("lea -8(%%rsp), %0" : "=r"(vcpu->stack));
 }
 
-/* Whether there is work to do before the next entry: one instruction on memory, which NMIs set. */
-static inline bool has_pending(const struct vcpu *vcpu)
-{
-	bool pending;
-
-	__asm__ volatile("cmpl $0, %1" : "=@ccne"(pending) : "m"(vcpu->pending));
-	return pending;
-}
-
 /* stats=full: the ticks between exit and entry too. */
 __attribute__((noreturn)) static void loop_timed(struct vcpu *vcpu)
 {
 	note_stack(vcpu);
 	for (;;) {
-		vcpu = enter(vcpu);
+		vcpu = enter();
 
 		u64 start = rdtsc();
 		u32 level = vcpu->level;
 
 		vcpu->by = BY_L1;
 		backend.handle(vcpu);
-		if (unlikely(has_pending(vcpu)))
+		if (unlikely(has_pending()))
 			backend.prepare(vcpu);
 		stats_add_ticks(&vcpu->stats, level, vcpu->by,
 				trace_last(&vcpu->trace)->reason & ~(u64)TRACE_LEVEL3,
@@ -77,11 +71,10 @@ __attribute__((noreturn)) static void loop(struct vcpu *vcpu)
 {
 	note_stack(vcpu);
 	for (;;) {
-		vcpu = enter(vcpu);
+		vcpu = enter();
 		backend.handle(vcpu);
-		vcpu = this_vcpu();
-		if (unlikely(has_pending(vcpu)))
-			backend.prepare(vcpu);
+		if (unlikely(has_pending()))
+			backend.prepare(this_vcpu());
 	}
 }
 

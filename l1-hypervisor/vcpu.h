@@ -14,7 +14,7 @@
 #include "l1-hypervisor/stats.h"
 #include "l1-hypervisor/trace.h"
 
-/* Work to do before the next entry, in vcpu->pending. */
+/* Work to do before the next entry, in this_cpu()->head.pending. */
 #define PENDING_NMI             1U /* one reached this CPU while L1 ran; it is the guest's */
 #define PENDING_ABSENT_PAGE     2U /* a page of absent memory was lent writable: take it back */
 #define PENDING_ABSENT_PAGE_NEW 4U /* it was lent in this exit: let the store happen first */
@@ -25,7 +25,6 @@ struct vcpu {
 	void (*enter)(struct vcpu *v); /* the entry stub that is due */
 
 	u32 level;            /* what runs or has just exited: 2 or 3 */
-	volatile u32 pending; /* PENDING_..., set by NMIs too */
 	u64 rip;              /* at the exit */
 	struct fault fault;   /* for OUTCOME_EXCEPTION */
 	enum stats_mode stats_mode;
@@ -52,7 +51,7 @@ struct backend {
 	/* Serves the exit: decodes it into level, reason and rip, traces and counts it, asks whose
 	 * it is, does what it asks for and applies the outcome to the guest. */
 	void (*handle)(struct vcpu *vcpu);
-	/* Prepares for the next entry what vcpu->pending asks for. */
+	/* Prepares for the next entry what is pending. */
 	void (*prepare)(struct vcpu *vcpu);
 	/* The ways that are set. */
 	const struct ways *(*ways)(struct vcpu *vcpu);

@@ -24,6 +24,17 @@ static inline void vmwrite_uncounted(u64 encoding, u64 value)
 	__asm__ volatile("vmwrite %1, %0" : : "r"(encoding), "r"(value) : "cc");
 }
 
+/* A constant encoding is loaded where it is used, so that it is not kept in a register that would
+ * have to be saved. */
+#define vmwrite_constant(encoding, value)                           \
+	do {                                                        \
+		u64 at_;                                            \
+		__asm__ volatile("movl %1, %k0\n\tvmwrite %2, %0"   \
+				 : "=&r"(at_)                       \
+				 : "i"(encoding), "r"((u64)(value)) \
+				 : "cc");                           \
+	} while (0)
+
 static inline u64 vmread_raw(u64 encoding)
 {
 	count_access(vmreads, 1);
@@ -42,7 +53,7 @@ static inline void vmwrite_raw(u64 encoding, u64 value)
 
 /* The same where several accesses are counted together by the caller. */
 #define vmcs_peek(NAME)        ((vmcs_type_##NAME)vmread_uncounted(VMCS_##NAME))
-#define vmcs_poke(NAME, value) vmwrite_uncounted(VMCS_##NAME, (vmcs_type_##NAME)(value))
+#define vmcs_poke(NAME, value) vmwrite_constant(VMCS_##NAME, (vmcs_type_##NAME)(value))
 
 /* VMCLEAR and VMPTRLD of regions that L1 made: false on VMfail. */
 static inline bool vmclear_raw(pa1_t region)

@@ -164,10 +164,6 @@ static inline void vmx_load(struct vmx_nested *n, struct hw_vmcs *hw)
 
 /* Emulates the VMX instruction that exited with `reason` while L2 ran. vmcs12 is loaded. */
 enum outcome vmx_insn(struct vmx_nested *n, u32 reason);
-/* The same for the two that are executed most: what L2 mostly does with them, between registers and
- * to a field whose truth is in v23, is done here; the rest by vmx_insn(). */
-enum outcome vmx_insn_vmread(struct vmx_nested *n);
-enum outcome vmx_insn_vmwrite(struct vmx_nested *n);
 
 /* --- vmx_slot.c --- */
 

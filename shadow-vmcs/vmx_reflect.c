@@ -20,7 +20,11 @@
 #define CR0_KEPT (CR0_CD | CR0_NW | CR0_ET)
 
 /* Each function counts its writes in `written`, mostly when it is compiled, and adds them once. */
-#define PUT(NAME, value) (written++, vmcs_poke(NAME, value))
+#define PUT(NAME, value)                \
+	do {                            \
+		vmcs_poke(NAME, value); \
+		written++;              \
+	} while (0)
 
 static void load_host_segments(const struct vmcs_fields *v, bool host64)
 {

@@ -8,10 +8,10 @@
 #include "l1-hypervisor/leaf/types.h"
 
 enum outcome {
-	OUTCOME_RESUME,         /* run on as it is: retry, or the state was replaced */
 	OUTCOME_ADVANCE,        /* the instruction was done for the guest */
-	OUTCOME_EXCEPTION,      /* raise the exception in struct fault */
 	OUTCOME_VMSUCCEED,      /* a VMX instruction succeeded */
+	OUTCOME_RESUME,         /* run on as it is: retry, or the state was replaced */
+	OUTCOME_EXCEPTION,      /* raise the exception in struct fault */
 	OUTCOME_VMFAIL_INVALID, /* it failed without a current VMCS */
 	OUTCOME_VMFAIL_VALID,   /* it failed; the number is in the VMCS already */
 	OUTCOME_REFLECT,        /* L3 ends here and L2 sees this exit */

@@ -26,6 +26,8 @@ struct vcpu;
 struct cpu_head {
 	void *self;
 	struct vcpu *vcpu; /* the virtual CPU that is pinned here; NULL while L1 starts */
+	/* Work to do before the next entry (PENDING_... of the core), which an NMI may add to. */
+	volatile u32 pending;
 	struct access_counters accesses;
 };
 
@@ -35,6 +37,16 @@ static inline struct vcpu *this_vcpu(void)
 
 	__asm__ volatile("mov %%gs:%c1, %0" : "=r"(vcpu) : "i"(offsetof(struct cpu_head, vcpu)));
 	return vcpu;
+}
+
+static inline bool has_pending(void)
+{
+	bool pending;
+
+	__asm__ volatile("cmpl $0, %%gs:%c1"
+			 : "=@ccne"(pending)
+			 : "i"(offsetof(struct cpu_head, pending)));
+	return pending;
 }
 
 /* Adds to one of this CPU's counters. */

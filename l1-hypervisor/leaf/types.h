@@ -43,6 +43,9 @@ typedef struct {
 #define PAGE_SIZE        4096ULL
 #define PAGE_MASK        (PAGE_SIZE - 1)
 
+/* Makes the compiler forget how a value came about, where it would compute parts of it again. */
+#define forget_origin(x) __asm__("" : "+r"(x))
+
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

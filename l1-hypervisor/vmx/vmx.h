@@ -93,19 +93,27 @@ void vmx_advance_rare(u64 next, u64 blocking, u64 rflags);
 #define RIP_MAY_WRAP(rip) ((u32)(rip) > 0xfffffff0U)
 #define BLOCKING_BY_INSN  (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
 
-/* An emulated instruction ends as every instruction does. Counts the caller's read of RFLAGS too.
- */
-static inline void vmx_advance(struct vcpu *vcpu, u64 rflags)
+/* What vmx_backend.c reads at every exit; counted where the exit ends. */
+#define VMX_HANDLE_READS 2
+
+/* An instruction's end, where `writes` fields have been written with RIP. */
+static inline void advance(struct vcpu *vcpu, u64 rflags, u32 writes)
 {
 	u64 rip = vcpu->rip;
 	u64 next = rip + vmread_uncounted(VMCS_EXIT_INSN_LENGTH);
 	u64 blocking = vmread_uncounted(VMCS_GUEST_INTERRUPTIBILITY);
 
-	count_access(vmreads, 3);
-	count_access(vmwrites, 1);
+	count_access(vmreads, 3 + VMX_HANDLE_READS);
+	count_access(vmwrites, writes);
 	vmcs_poke(GUEST_RIP, next);
-	if (unlikely(RIP_MAY_WRAP(rip) || (blocking & BLOCKING_BY_INSN) || (rflags & RFLAGS_TF)))
+	if (unlikely(RIP_MAY_WRAP(rip) || blocking || (rflags & RFLAGS_TF)))
 		vmx_advance_rare(next, blocking, rflags);
+}
+
+/* An emulated instruction ends as every instruction does. The caller has read RFLAGS. */
+static inline void vmx_advance(struct vcpu *vcpu, u64 rflags)
+{
+	advance(vcpu, rflags, 1);
 }
 
 /* As vmx_advance(), after a VMX instruction: its flags are cleared and those in `set` set. SDM 3C
@@ -114,8 +122,9 @@ static inline void vmx_advance_with_flags(struct vcpu *vcpu, u64 set)
 {
 	u64 rflags = (vmcs_peek(GUEST_RFLAGS) & ~RFLAGS_ARITHMETIC) | set;
 
-	vmcs_write(GUEST_RFLAGS, rflags);
-	vmx_advance(vcpu, rflags);
+	forget_origin(rflags);
+	vmwrite_uncounted(VMCS_GUEST_RFLAGS, rflags);
+	advance(vcpu, rflags, 2);
 }
 
 #endif

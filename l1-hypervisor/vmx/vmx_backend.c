@@ -42,6 +42,7 @@ __attribute__((noinline)) static void handle_level3(struct vcpu *vcpu, u64 reaso
 		stats_count(&vcpu->stats, 3, BY_L2, reason);
 		vcpu->by = BY_L2;
 		vmx_reflect(n, (u32)reason);
+		count_access(vmreads, VMX_HANDLE_READS);
 		return;
 	}
 	stats_count(&vcpu->stats, 3, BY_L1, reason);
@@ -54,7 +55,6 @@ static void handle(struct vcpu *vcpu)
 	enum outcome outcome;
 
 	vcpu->rip = vmcs_peek(GUEST_RIP);
-	count_access(vmreads, 2);
 	if (unlikely(vcpu->level != 2)) {
 		handle_level3(vcpu, reason);
 		return;
@@ -63,12 +63,12 @@ static void handle(struct vcpu *vcpu)
 	stats_count(&vcpu->stats, 2, BY_L1, reason);
 	outcome = handlers[reason](vcpu, reason);
 	vcpu = this_vcpu();
-	if (likely(outcome == OUTCOME_ADVANCE))
-		vmx_advance(vcpu, vmcs_peek(GUEST_RFLAGS));
-	else if (likely(outcome == OUTCOME_VMSUCCEED))
+	if (unlikely(outcome > OUTCOME_VMSUCCEED))
+		vmx_finish(vcpu, outcome);
+	else if (outcome == OUTCOME_VMSUCCEED)
 		vmx_advance_with_flags(vcpu, 0);
 	else
-		vmx_finish(vcpu, outcome);
+		vmx_advance(vcpu, vmcs_peek(GUEST_RFLAGS));
 }
 
 static const struct ways *ways(struct vcpu *vcpu)

@@ -41,11 +41,13 @@ void vmx_finish(struct vcpu *vcpu, enum outcome outcome)
 	switch (outcome) {
 	case OUTCOME_RESUME:
 	case OUTCOME_REFLECT:
+		count_access(vmreads, VMX_HANDLE_READS);
 		break;
 	case OUTCOME_ADVANCE:
 		vmx_advance(vcpu, vmcs_peek(GUEST_RFLAGS));
 		break;
 	case OUTCOME_EXCEPTION:
+		count_access(vmreads, VMX_HANDLE_READS);
 		raise(&vcpu->fault);
 		break;
 	case OUTCOME_VMSUCCEED:
@@ -94,20 +96,20 @@ static void deliver_nmi(struct vcpu *vcpu)
 	} else {
 		vmcs_write(ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_NMI | EXC_NMI);
 	}
-	vcpu->pending &= ~PENDING_NMI;
+	this_cpu()->head.pending &= ~PENDING_NMI;
 }
 
 void vmx_prepare(struct vcpu *vcpu)
 {
-	if (vcpu->pending & PENDING_NMI)
+	if (this_cpu()->head.pending & PENDING_NMI)
 		deliver_nmi(vcpu);
-	if (!(vcpu->pending & PENDING_ABSENT_PAGE))
+	if (!(this_cpu()->head.pending & PENDING_ABSENT_PAGE))
 		return;
-	if (vcpu->pending & PENDING_ABSENT_PAGE_NEW) {
-		vcpu->pending &= ~PENDING_ABSENT_PAGE_NEW;
+	if (this_cpu()->head.pending & PENDING_ABSENT_PAGE_NEW) {
+		this_cpu()->head.pending &= ~PENDING_ABSENT_PAGE_NEW;
 		return;
 	}
-	vcpu->pending &= ~PENDING_ABSENT_PAGE;
+	this_cpu()->head.pending &= ~PENDING_ABSENT_PAGE;
 	stage2_take_back();
 	invept_raw(INVEPT_GLOBAL, 0);
 }

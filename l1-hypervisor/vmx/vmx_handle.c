@@ -17,6 +17,7 @@
 #include "nested-ept/ept.h"
 #include "shadow-vmcs/vmcs_hw.h"
 #include "shadow-vmcs/vmx_exits.h"
+#include "shadow-vmcs/vmx_insn_simple.h"
 
 enum outcome vmx_fault(struct vcpu *vcpu, u8 vector, bool has_error_code, u32 error_code)
 {
@@ -36,7 +37,7 @@ enum outcome vmx_handle_exception(struct vcpu *vcpu, u64 reason)
 {
 	if ((vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) != INTR_TYPE_NMI)
 		return vmx_handle_none(vcpu, reason);
-	vcpu->pending |= PENDING_NMI;
+	this_cpu()->head.pending |= PENDING_NMI;
 	return OUTCOME_RESUME;
 }
 
@@ -48,7 +49,7 @@ enum outcome vmx_handle_entry_failure(struct vcpu *vcpu, u64 reason)
 	      vmcs_read(EXIT_REASON), vmcs_read(EXIT_QUALIFICATION));
 }
 
-static enum outcome changed_cpuid(struct vcpu *vcpu)
+__attribute__((noinline)) static enum outcome changed_cpuid(struct vcpu *vcpu)
 {
 	u64 *r = vcpu->regs.r;
 	u32 leaf = (u32)r[REG_RAX];
@@ -73,7 +74,7 @@ enum outcome vmx_handle_cpuid(struct vcpu *vcpu, u64 reason)
 	u64 *r = vcpu->regs.r;
 
 	(void)reason;
-	if (unlikely(cpuid_is_changed((u32)r[REG_RAX])))
+	if (unlikely(!cpuid_is_plain((u32)r[REG_RAX])))
 		return changed_cpuid(vcpu);
 	__asm__ volatile("cpuid"
 			 : "=a"(r[REG_RAX]), "=b"(r[REG_RBX]), "=c"(r[REG_RCX]), "=d"(r[REG_RDX])
@@ -165,7 +166,7 @@ enum outcome vmx_handle_ept_violation(struct vcpu *vcpu, u64 reason)
 	vmx_redeliver();
 	switch (stage2_miss(PA2(at), nept_format_ept.access(qualification))) {
 	case STAGE2_LENT:
-		vcpu->pending |= PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW;
+		this_cpu()->head.pending |= PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW;
 		break;
 	case STAGE2_MAPPED:
 		break;

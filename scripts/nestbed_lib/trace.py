@@ -10,7 +10,7 @@ import struct
 from . import paths
 
 MAGIC = b"NBTRACE1"
-HEADER = struct.Struct("<8s2I")
+HEADER = struct.Struct("<8sQ")
 ENTRY = struct.Struct("<2Q")
 ENTRIES = 32
 LEVEL3 = 0x100
@@ -33,11 +33,11 @@ def from_dump(text: str) -> list[dict]:
     ring = b"".join(word.to_bytes(4, "little") for word in words)
     if len(ring) < WORDS * 4 or not ring.startswith(MAGIC):
         return []
-    _, oldest, _ = HEADER.unpack_from(ring)
+    _, newest = HEADER.unpack_from(ring)
     names = exit_names()
     events = []
     for i in range(ENTRIES):
-        at = HEADER.size + (oldest + i * ENTRY.size) % (ENTRIES * ENTRY.size)
+        at = HEADER.size + (newest + (i + 1) * ENTRY.size) % (ENTRIES * ENTRY.size)
         rip, reason = ENTRY.unpack_from(ring, at)
         if not rip and not reason:
             continue  # not used yet

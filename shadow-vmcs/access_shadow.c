@@ -39,9 +39,15 @@ void vmx_exposure_make(struct vmx_exposure *x, const struct vmcs_expose *set)
 	}
 }
 
+/* A shadow VMCS is never entered, so how it was launched is nobody's concern. */
+static inline void load_shadow(struct vmx_slot *s)
+{
+	(void)vmptrld_raw(s->shadow.region);
+}
+
 /* The processor may keep a current VMCS to itself; L2's accesses go to memory, so it is cleared
  * (SDM 3C "Software Use of Virtual-Machine Control Structures"). */
-static void release_shadow(struct vmx_nested *n, struct vmx_slot *s)
+static inline void release_shadow(struct vmx_nested *n, struct vmx_slot *s)
 {
 	(void)vmclear_raw(s->shadow.region);
 	n->loaded = NULL;
@@ -107,13 +113,15 @@ static void publish(struct vmx_nested *n, struct vmx_slot *s)
 	} else if (likely(s->in_13 == VG_IN_13 && !n->exposure.collect_first)) {
 		vmx_load(n, &s->vmcs13);
 		note_exit_rows(n, s, &c);
-		note_rows_from(n, s, n->exposure.exit_count, &c);
+		if (unlikely(s->event_changed))
+			note_rows_from(n, s, n->exposure.exit_count, &c);
 	} else {
 		note_rows_from(n, s, 0, &c);
 	}
+	s->event_changed = false;
 	if (!c.count)
 		return;
-	vmx_load(n, &s->shadow);
+	load_shadow(s);
 	for (u32 i = 0; i < c.count; i++)
 		vmwrite_uncounted(c.row[i]->encoding, s->published.f[c.row[i]->row]);
 	count_access(vmwrites, c.count);
@@ -130,7 +138,7 @@ static void collect(struct vmx_nested *n, struct vmx_slot *s)
 	if (e == end)
 		return;
 	c.count = 0;
-	vmx_load(n, &s->shadow);
+	load_shadow(s);
 #pragma GCC unroll 4
 	for (; e < end; e++)
 		note(s, e, vmread_uncounted(e->encoding), &c);

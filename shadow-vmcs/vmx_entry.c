@@ -242,6 +242,18 @@ static bool enter_light(struct vmx_nested *n, struct vmx_slot *s)
 	return true;
 }
 
+/* Whether exits from this entry on only load host state, the usual case: no MSR lists, no PDPTEs,
+ * no flush, and a PAT that hardware loads. */
+static bool exit_is_plain(const struct vmx_nested *n, const struct vmx_slot *s)
+{
+	const struct vmcs_fields *v = &s->v23;
+
+	return !vmcs_get(v, EXIT_MSR_STORE_COUNT) && !vmcs_get(v, EXIT_MSR_LOAD_COUNT) &&
+	       (vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64) &&
+	       (vmcs_get(v, ENTRY_CONTROLS) & ENTRY_LOAD_PAT) && !vmx_switch_flushes(n, s) &&
+	       n->ways.access == &vmx_access_shadow && !n->ways.full;
+}
+
 /* Everything that an entry may need; false when it failed, and then `*outcome` says how. */
 static bool enter_full(struct vmx_nested *n, struct vmx_slot *s, enum outcome *outcome)
 {
@@ -271,6 +283,7 @@ static bool enter_full(struct vmx_nested *n, struct vmx_slot *s, enum outcome *o
 	s->steady = vmx_check_is_steady(&s->v23, &n->env) &&
 		    !vmcs_get(&s->v23, ENTRY_MSR_LOAD_COUNT);
 	s->msr_page23 = msr_page(n, s);
+	s->plain_exit = exit_is_plain(n, s);
 	return true;
 }
 
@@ -288,7 +301,8 @@ enum outcome vmx_enter_l3(struct vmx_nested *n, bool launch)
 	s->in_13 = VG_IN_13;
 	s->launched |= launch;
 	merge_msr_bitmap(n->msr_bitmap13, s->msr_page23);
-	vmx_flush_for_switch(n, s);
+	if (unlikely(vmx_switch_flushes(n, s)))
+		vmx_flush_for_switch(n, s);
 	vmx_flush_ept13(n, s);
 	*n->level = 3;
 	return OUTCOME_RESUME;

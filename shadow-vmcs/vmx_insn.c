@@ -10,6 +10,9 @@
 #include "shadow-vmcs/vmx_nested.h"
 #include "shadow-vmcs/vmx_operand.h"
 
+/* Kept out of the way of VMRESUME, which is executed most. */
+#define RARE __attribute__((noinline))
+
 static enum outcome raise(struct vmx_nested *n, u8 vector)
 {
 	*n->fault = (struct fault){ .vector = vector, .has_error_code = vector == EXC_GP };
@@ -58,7 +61,7 @@ static bool cr_bits_allow_vmx(const struct vmx_nested *n)
 	       (cr4 & must4) == must4 && !(cr4 & ~vmx_cap(&n->offered, MSR_VMX_CR4_FIXED1));
 }
 
-static enum outcome vmxon(struct vmx_nested *n)
+static RARE enum outcome vmxon(struct vmx_nested *n)
 {
 	u64 pointer;
 
@@ -79,7 +82,7 @@ static enum outcome vmxon(struct vmx_nested *n)
 	return OUTCOME_VMSUCCEED;
 }
 
-static enum outcome vmxoff(struct vmx_nested *n)
+static RARE enum outcome vmxoff(struct vmx_nested *n)
 {
 	vmx_slot_clear_all(n);
 	vmx_set_current(n, NULL);
@@ -88,7 +91,7 @@ static enum outcome vmxoff(struct vmx_nested *n)
 	return OUTCOME_VMSUCCEED;
 }
 
-static enum outcome vmclear(struct vmx_nested *n)
+static RARE enum outcome vmclear(struct vmx_nested *n)
 {
 	u64 pointer;
 
@@ -106,7 +109,7 @@ static enum outcome vmclear(struct vmx_nested *n)
 	return OUTCOME_VMSUCCEED;
 }
 
-static enum outcome vmptrld(struct vmx_nested *n)
+static RARE enum outcome vmptrld(struct vmx_nested *n)
 {
 	struct vmx_slot *slot;
 	u64 pointer;
@@ -128,7 +131,7 @@ static enum outcome vmptrld(struct vmx_nested *n)
 	return OUTCOME_VMSUCCEED;
 }
 
-static enum outcome vmptrst(struct vmx_nested *n)
+static RARE enum outcome vmptrst(struct vmx_nested *n)
 {
 	u64 pointer = n->current ? n->current->at.v : NO_VMCS.v;
 
@@ -146,7 +149,7 @@ static int named_row(const struct vmx_nested *n, u64 encoding)
 	return row >= 0 && vmx_caps_field_exists(&n->offered, row) ? row : -1;
 }
 
-static enum outcome vmread(struct vmx_nested *n)
+static RARE enum outcome vmread(struct vmx_nested *n)
 {
 	u32 info = vmcs_read(EXIT_INSN_INFO);
 	bool code64 = vmx_operand_code64();
@@ -169,7 +172,7 @@ static enum outcome vmread(struct vmx_nested *n)
 	return OUTCOME_VMSUCCEED;
 }
 
-static enum outcome vmwrite(struct vmx_nested *n)
+static RARE enum outcome vmwrite(struct vmx_nested *n)
 {
 	u32 info = vmcs_read(EXIT_INSN_INFO);
 	bool code64 = vmx_operand_code64();
@@ -227,7 +230,7 @@ static bool type_is_offered(u64 caps, u64 first_bit, u64 type)
 }
 
 /* SDM 3C "INVEPT": bits of IA32_VMX_EPT_VPID_CAP from 24 on say which types there are. */
-static enum outcome invept(struct vmx_nested *n)
+static RARE enum outcome invept(struct vmx_nested *n)
 {
 	u64 caps = vmx_cap(&n->offered, MSR_VMX_EPT_VPID_CAP);
 	u64 descriptor[2];
@@ -255,7 +258,7 @@ static bool is_canonical(u64 address)
 }
 
 /* SDM 3C "INVVPID": bits 40 to 43 of IA32_VMX_EPT_VPID_CAP say which types there are. */
-static enum outcome invvpid(struct vmx_nested *n)
+static RARE enum outcome invvpid(struct vmx_nested *n)
 {
 	u64 caps = vmx_cap(&n->offered, MSR_VMX_EPT_VPID_CAP);
 	u64 descriptor[2];
@@ -276,7 +279,7 @@ static enum outcome invvpid(struct vmx_nested *n)
 }
 
 /* VMCALL exits in every mode; in VMX root operation without a dual-monitor it fails. */
-static enum outcome vmcall(struct vmx_nested *n)
+static RARE enum outcome vmcall(struct vmx_nested *n)
 {
 	if ((vmcs_read(GUEST_RFLAGS) & RFLAGS_VM) ||
 	    ((vmcs_read(GUEST_EFER) & EFER_LMA) && !vmx_operand_code64()))

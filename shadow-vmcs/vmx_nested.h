@@ -54,6 +54,8 @@ struct vmx_slot {
 	struct hw_vmcs shadow;
 	struct vmcs_fields published; /* what the shadow VMCS holds, for exposed rows */
 	bool all_published;           /* false: publish every exposed row at the next chance */
+	bool event_changed;           /* L1 changed a row of VG_EVENT since it was published */
+	bool plain_exit;              /* an exit does no more than load host state */
 	u64 eptp13;                   /* as merged last */
 	struct nept_slot *ept13;      /* NULL when L3 runs on ept12 */
 	u64 ept13_key;                /* it is still the same one while its key is this */
@@ -215,7 +217,7 @@ bool vmx_l2_wants(const struct vmx_nested *n, u32 reason);
 /* L3 makes an I/O access that L2 does not want: the I/O bitmaps are merged, and L3 tries again. */
 void vmx_merge_io_bitmaps(struct vmx_nested *n);
 /* L3 ends with the exit that vmcs13 holds; L2 goes on in its exit handler. */
-void vmx_reflect(struct vmx_nested *n, u32 reason);
+void vmx_reflect(struct vmx_nested *n, u64 reason);
 /* As vmx_reflect() for an NMI that came while L1 ran. */
 void vmx_reflect_nmi(struct vmx_nested *n);
 /* As vmx_reflect() with exit information of our own: an EPT violation of ept23. */
@@ -256,6 +258,12 @@ bool vmx_msr_store_list(struct vmx_nested *n, pa2_t at, u32 count, const struct 
 void vmx_choose_stage2(struct vmx_nested *n, struct vmx_slot *s);
 /* Whether the VPID that was chosen for L3 still stands for L2's. */
 bool vmx_vpid_is_ours(const struct vmx_nested *n, const struct vmx_slot *s);
+/* Whether a switch between L2 and L3 invalidates mappings of VPIDs. */
+static inline bool vmx_switch_flushes(const struct vmx_nested *n, const struct vmx_slot *s)
+{
+	return !n->ways.flush && !(vmcs_active_proc2(&s->v23) & PROC2_VPID);
+}
+
 /* What the switch between L2 and L3 invalidates, and what changes of ept13 made stale. */
 void vmx_flush_for_switch(struct vmx_nested *n, const struct vmx_slot *s);
 void vmx_flush_ept13(struct vmx_nested *n, struct vmx_slot *s);

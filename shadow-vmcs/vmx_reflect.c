@@ -131,7 +131,6 @@ static void load_host_state(struct vmx_nested *n, const struct vmcs_fields *v, u
 	load_host_control_registers(v, host64);
 	load_host_msrs(n, v, efer3);
 	load_host_segments(v, host64);
-	load_host_pdptes(n, v);
 	PUT(GUEST_RIP, vmcs_get(v, HOST_RIP));
 	PUT(GUEST_RSP, vmcs_get(v, HOST_RSP));
 	PUT(GUEST_RFLAGS, RFLAGS_FIXED);
@@ -187,14 +186,21 @@ static void load_msrs(struct vmx_nested *n, const struct vmcs_fields *v)
 }
 
 /* From L3 to L2's exit handler, when v23 tells (or vmcs13 still holds) why. */
-static void leave_l3(struct vmx_nested *n, struct vmx_slot *s, u64 efer3, u32 interruptibility)
+static inline void leave_l3(struct vmx_nested *n, struct vmx_slot *s, u64 efer3,
+			    u32 interruptibility)
 {
 	n->ways.access->publish(n, s);
 	vmx_load(n, &n->vmcs12);
 	load_host_state(n, &s->v23, efer3, interruptibility);
+	*n->level = 2;
+}
+
+/* The rest of an exit that is not plain, before and after L2's state is loaded. */
+static void leave_l3_beyond_state(struct vmx_nested *n, struct vmx_slot *s)
+{
+	load_host_pdptes(n, &s->v23);
 	load_msrs(n, &s->v23);
 	vmx_flush_for_switch(n, s);
-	*n->level = 2;
 }
 
 /* Which groups are worth reading at once: all, or those that an exit handler reads one by one. */
@@ -205,19 +211,31 @@ static u32 eager_groups(const struct vmx_nested *n)
 	return n->ways.access == &vmx_access_trap ? BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_INFO) : 0;
 }
 
-static void reflect(struct vmx_nested *n, bool nmi)
+static void collect_beyond_state(struct vmx_nested *n, struct vmx_slot *s)
 {
-	struct vmx_slot *s = n->current;
-	u64 efer3 = vmcs_read(GUEST_EFER);
-	u32 interruptibility =
-		interruptibility_after(&s->v23, nmi, vmcs_read(GUEST_INTERRUPTIBILITY));
-
-	s->v23.f[F_ENTRY_INTR_INFO] &= ~(u64)INTR_INFO_VALID;
 	vmx_collect(n, s, eager_groups(n));
 	store_msrs(n, s);
 	if (unlikely(!(vmcs_get(&s->v23, ENTRY_CONTROLS) & ENTRY_LOAD_PAT)))
 		load_host_pat(n, &s->v23);
+}
+
+static void reflect(struct vmx_nested *n, bool nmi)
+{
+	struct vmx_slot *s = n->current;
+	u64 efer3 = vmcs_peek(GUEST_EFER);
+	u32 interruptibility =
+		interruptibility_after(&s->v23, nmi, (u32)vmcs_peek(GUEST_INTERRUPTIBILITY));
+
+	count_access(vmreads, 2);
+	if (unlikely(s->v23.f[F_ENTRY_INTR_INFO] & INTR_INFO_VALID)) {
+		s->v23.f[F_ENTRY_INTR_INFO] &= ~(u64)INTR_INFO_VALID;
+		s->event_changed = true;
+	}
+	if (unlikely(!s->plain_exit))
+		collect_beyond_state(n, s);
 	leave_l3(n, s, efer3, interruptibility);
+	if (unlikely(!s->plain_exit))
+		leave_l3_beyond_state(n, s);
 }
 
 /* A failed entry leaves a VMCS as launched as it was; cleared, it can be launched again. */
@@ -252,14 +270,26 @@ void vmx_reflect_vmfail(struct vmx_nested *n, u32 error)
 	*n->level = 2;
 }
 
-void vmx_reflect(struct vmx_nested *n, u32 reason)
+/* The exits that say that hardware refused the entry. */
+#define REFUSALS                                                          \
+	(BIT(VMX_EXIT_ENTRY_GUEST_STATE) | BIT(VMX_EXIT_ENTRY_MSR_LOAD) | \
+	 BIT(VMX_EXIT_ENTRY_MACHINE_CHECK))
+
+/* What a few exits need beyond reflection: refused entries, and NMIs, which L2 then has blocked. */
+static void reflect_rare(struct vmx_nested *n, u64 reason)
 {
-	if (unlikely(vmcs_read(EXIT_REASON) & EXIT_REASON_ENTRY_FAILURE)) {
-		reflect_refused(n, reason);
-		return;
-	}
-	reflect(n, reason == VMX_EXIT_EXCEPTION_NMI &&
-			   (vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI);
+	if (reason == VMX_EXIT_EXCEPTION_NMI)
+		reflect(n, (vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI);
+	else
+		reflect_refused(n, (u32)reason);
+}
+
+void vmx_reflect(struct vmx_nested *n, u64 reason)
+{
+	if (unlikely(reason < 64 && ((REFUSALS | BIT(VMX_EXIT_EXCEPTION_NMI)) & BIT(reason))))
+		reflect_rare(n, reason);
+	else
+		reflect(n, false);
 }
 
 /* SDM 3C "Basic VM-Exit Information" (28.2.1). */
@@ -267,9 +297,12 @@ void vmx_reflect_stage2(struct vmx_nested *n, u32 reason, u64 qualification)
 {
 	struct vmx_slot *s = n->current;
 
-	vmx_collect(n, s, BIT(VG_INFO));
-	vmcs_set(&s->v23, EXIT_REASON, reason);
-	vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
+	/* What hardware told is most often what L2 is to see. */
+	if (vmcs_read(EXIT_REASON) != reason || vmcs_read(EXIT_QUALIFICATION) != qualification) {
+		vmx_collect(n, s, BIT(VG_INFO));
+		vmcs_set(&s->v23, EXIT_REASON, reason);
+		vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
+	}
 	reflect(n, false);
 }
 
@@ -295,4 +328,5 @@ void vmx_reflect_entry_failure(struct vmx_nested *n, u32 reason, u64 qualificati
 	vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
 	load_host_pat(n, &s->v23);
 	leave_l3(n, s, vmcs_get(&n->v12, GUEST_EFER), 0);
+	leave_l3_beyond_state(n, s);
 }

@@ -48,7 +48,7 @@ void vmx_choose_stage2(struct vmx_nested *n, struct vmx_slot *s)
  * invalidates the mappings of both. */
 void vmx_flush_for_switch(struct vmx_nested *n, const struct vmx_slot *s)
 {
-	if (n->ways.flush || (vmcs_active_proc2(&s->v23) & PROC2_VPID))
+	if (likely(!vmx_switch_flushes(n, s)))
 		return;
 	invvpid_raw(INVVPID_SINGLE, VPID_L2, 0);
 	invvpid_raw(INVVPID_SINGLE, VPID_L3 + VMX_VPIDS, 0);

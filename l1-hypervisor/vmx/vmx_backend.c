@@ -41,7 +41,7 @@ __attribute__((noinline)) static void handle_level3(struct vcpu *vcpu, u64 reaso
 	if (vmx_l2_wants(n, (u32)reason)) {
 		stats_count(&vcpu->stats, 3, BY_L2, reason);
 		vcpu->by = BY_L2;
-		vmx_reflect(n, (u32)reason);
+		vmx_reflect(n, reason);
 		count_access(vmreads, VMX_HANDLE_READS);
 		return;
 	}

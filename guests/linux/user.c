@@ -14,8 +14,8 @@
 #define LINE_STATUS_EMPTY 0x60
 #define IOPL_ALL          3
 #define TCSBRK            0x5409 /* with an argument of 1: wait until all output is sent */
-#define MICROSECONDS      1000000
-#define DIGITS            20
+#define TICKS_VARIABLE    "USER_TICKS="
+#define DIGITS_MAX        20
 
 __attribute__((noreturn, used)) void start(const u64 *stack);
 
@@ -33,21 +33,26 @@ static long system_call(long number, long a, long b, long c)
 	return result;
 }
 
-/* Puts `value` in decimal digits at the end of `text`, which holds zeros. */
+/* Writes `value` in decimal digits. */
 static void put_decimal(char *text, u64 value)
 {
-	for (char *digit = text + DIGITS; digit > text; value /= 10)
-		*--digit = (char)('0' + value % 10);
+	u64 scale = 1;
+
+	while (value / scale >= 10)
+		scale *= 10;
+	for (; scale; scale /= 10)
+		*text++ = (char)('0' + value / scale % 10);
+	*text = 0;
 }
 
 __attribute__((noreturn)) static void become_session(void)
 {
-	static char ticks[] = "USER_TICKS=00000000000000000000";
+	static char ticks[sizeof(TICKS_VARIABLE) + DIGITS_MAX] = TICKS_VARIABLE;
 	static const char *const environment[] = { ticks, "PATH=/bin", "HOME=/", "TERM=dumb",
 						   NULL };
 	static const char *const arguments[] = { "sh", "/etc/session", NULL };
 
-	put_decimal(ticks + sizeof("USER_TICKS=") - 1, rdtsc());
+	put_decimal(ticks + sizeof(TICKS_VARIABLE) - 1, rdtsc());
 	system_call(__NR_execve, (long)"/bin/busybox", (long)arguments, (long)environment);
 	system_call(__NR_exit, 1, 0, 0);
 	__builtin_unreachable();

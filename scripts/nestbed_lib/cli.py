@@ -2,7 +2,7 @@
 
 import argparse
 
-from . import bench, bochs, commands, debug, linux, platforms
+from . import bench, bochs, commands, debug, linux, peer, platforms
 from .console import complain
 from .errors import NestbedError
 
@@ -121,7 +121,8 @@ def make_parser() -> argparse.ArgumentParser:
     run = add("run", commands.command_run, "start L2, and L3 in it", RUN_EXAMPLES, *both)
     run.add_argument("--json", metavar="FILE", help="write the run as one JSON object")
     run.add_argument("--exits", action="store_true", help="print L1's exit table at the end")
-    for module, parents in ((bench, both[:1]), (linux, both[:1]), (debug, both)):
+    tools = ((bench, both[:1]), (linux, both[:1]), (peer, both[:1]), (debug, both))
+    for module, parents in tools:
         name = module.__name__.rpartition(".")[2]
         module.add_arguments(add(name, module.command, module.SUMMARY, module.EXAMPLES, *parents))
     add(

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from . import commands, linux_image, paths, platforms, report
 from .boot import Boot, Module, nestbed_boot
-from .console import err, out, print_wide
+from .console import complain, err, out, print_wide
 from .errors import NestbedError
 from .machine import End, Outcome, Platform, run
 
@@ -57,6 +57,7 @@ class Boots:
     """What came of one boot of Linux."""
 
     good: bool
+    failed: int  # points, of a session that came to its end
     user_ticks: int | None  # from the kernel's entry to user space
     release: str
     seconds: float
@@ -69,11 +70,13 @@ class Boots:
         told = json.loads(found[1])["linux"] if found else {}
         plan = PLAN.search(serial)
         points = POINT.findall(serial)
-        complete = bool(plan) and len(points) == int(plan[1]) and not any(points)
+        complete = bool(plan) and len(points) == int(plan[1])
+        failed = sum(map(bool, points)) if complete else 0
         entered = [e["tsc"] for kind in ("start", "native") for e in outcome.of_kind(kind)]
         ticks = told["user_ticks"] - entered[0] if told and entered else None
         return cls(
-            outcome.end is End.GOOD and complete,
+            outcome.end is End.GOOD and complete and not failed,
+            failed,
             ticks,
             told.get("release", "unknown"),
             round(outcome.seconds, 1),
@@ -119,20 +122,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", metavar="FILE", help="write the comparison as one JSON object")
 
 
+def boot_of(
+    cpus: int,
+    memory: int,
+    ips: int,
+    kernel: Path,
+    initrd: Path,
+    words: str = "",
+    l1_words: str = "native=on",
+) -> Boot:
+    """A machine with Linux in it."""
+    told = f"tsc_early_khz={ips // 1000} nestbed.cpus={cpus}"
+    return nestbed_boot(
+        kernel,
+        f"{KERNEL_WORDS} {told} {words}".strip(),
+        modules=(Module(initrd, "initrd"),),
+        l1_words=l1_words,
+        cpus=cpus,
+        memory=memory,
+    )
+
+
 def make_boot(
     arguments: argparse.Namespace, image: linux_image.LinuxImage, initrd: Path, native: bool
 ) -> Boot:
-    """The machine with Linux in it."""
-    words = [KERNEL_WORDS, f"tsc_early_khz={arguments.ips // 1000}"]
-    words += [f"nestbed.cpus={arguments.cpus}", arguments.append]
-    l1_words = "native=on" if native else l1_words_of(arguments)
-    return nestbed_boot(
+    """The machine that the arguments describe."""
+    return boot_of(
+        arguments.cpus,
+        arguments.memory,
+        arguments.ips,
         image.bzimage if arguments.bzimage else image.vmlinux,
-        " ".join(words).strip(),
-        modules=(Module(initrd, "initrd"),),
-        l1_words=l1_words,
-        cpus=arguments.cpus,
-        memory=arguments.memory,
+        initrd,
+        arguments.append,
+        "native=on" if native else l1_words_of(arguments),
     )
 
 
@@ -252,7 +274,10 @@ def finish(
         out.print(comparison_table(platform, boots))
     if here.good:
         return 0
-    commands.explain(outcome)
+    if here.failed:
+        complain(f"Linux came to its end, but {here.failed} of its points failed (see above).")
+    else:
+        commands.explain(outcome)
     return 1
 
 

@@ -14,7 +14,7 @@ def test_linux_boots_as_l2(nestbed, tmp_path, cpus):
     said = nestbed("linux", "--cpus", cpus, "--command", "nproc", "--json", file)
     assert said.status == 0, said.out + said.err
     result = json.loads(file.read_text())
-    assert f"# command: nproc\n{cpus}\nok 4 - nproc" in result["serial"]
+    assert f"# command: nproc\n    {cpus}\nok 4 - nproc" in result["serial"]
     assert "# kvm-intel: nested=Y" in result["serial"]
     assert result["overhead_percent"] <= OVERHEAD_PERCENT_MAX
     start = next(event for event in result["log"] if event["ev"] == "start")

@@ -1,0 +1,152 @@
+"""`nestbed peer`: what Linux's KVM needs for the same exits, on the same processor.
+
+Debian's kernel runs on the platform without Nestbed, loads its KVM, and a small client
+(experiments/peers/kvm_client.c) runs the same guest images in it: the bench as KVM's guest, and
+the guest hypervisor with the bench in it, with and without VMCS shadowing.
+"""
+
+import argparse
+import dataclasses
+import re
+import tempfile
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from . import bench_table, commands, linux, linux_image, paths, platforms, results
+from .console import err, out, print_wide
+from .errors import NestbedError
+from .experiment import Experiment
+from .machine import Outcome, Platform, run
+
+SUMMARY = "measure Linux's KVM with the same guests on the same processor, for comparison"
+EXAMPLES = """\
+examples:
+  nestbed peer                                   KVM beside Nestbed, about 2 minutes on Bochs
+  nestbed peer --n 300 --json results/kvm.jsonl
+"""
+CLIENT = "tools/kvm_client"
+MEMORY = 384
+PROFILE = "kvm"
+WIDTH = 100
+COMMAND = re.compile(r"^# command: .*$", re.MULTILINE)
+# Their cost under KVM says nothing of an exit: they wait for a timer, or need L1's own counters.
+LEFT_OUT = {"hlt", "vmread_trapped", "vmread_shadowed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """A command in the guest, and what its result lines stand for."""
+
+    command: str
+    level: int = 0  # 0: it prints no results
+    vmcs: str | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's own arguments."""
+    parser.set_defaults(memory=MEMORY, ips=linux.IPS, silence=300)
+    parser.add_argument("--n", type=int, default=100, help="runs of an operation (default 100)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write one object a measurement")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=paths.RESULTS,
+        metavar="DIR",
+        help="where `nestbed bench` left Nestbed's own figures",
+    )
+
+
+def measurements(experiment: Experiment, n: int) -> list[Measurement]:
+    """What is done in the guest, in this order."""
+    ops = [op for op in experiment.ops[3] if op not in LEFT_OUT]
+    words = f"ops={','.join(ops)} n={n} cold=off"
+    nested = f"/kvm_client /hv.elf 'hv profile={PROFILE}' /bench.elf 'l3 {words} tap=sub'"
+    return [
+        Measurement(f"/kvm_client /bench.elf 'bench {words} level=2'", 2),
+        Measurement(nested, 3, "shadow"),
+        Measurement("rmmod kvm_intel && modprobe kvm-intel nested=1 enable_shadow_vmcs=0"),
+        Measurement(nested, 3, "trap"),
+    ]
+
+
+def run_linux(
+    arguments: argparse.Namespace, platform: Platform, plan: list[Measurement]
+) -> Outcome:
+    """Boots Linux without Nestbed and does the measurements there."""
+    files = [paths.built(CLIENT), paths.image("bench"), paths.image("hv")]
+    image = linux_image.make()
+    with tempfile.TemporaryDirectory(prefix="nestbed-peer-") as name:
+        initrd = Path(name) / "initramfs.cpio"
+        linux_image.with_commands(image, [part.command for part in plan], initrd, files)
+        boot = linux.boot_of(arguments.cpus, arguments.memory, arguments.ips, image.vmlinux, initrd)
+        return run(platform, boot, limits=commands.limits(arguments))
+
+
+def collect(platform: Platform, outcome: Outcome, plan: list[Measurement]) -> list[dict]:
+    """One row a measurement."""
+    common = {
+        "peer": "kvm",
+        "release": linux.Boots.of(outcome).release,
+        "platform": platform.name,
+        "platform_version": platform.version,
+        "cpu_model": platform.cpu_model,
+        "commit": commands.commit(),
+    }
+    rows = []
+    for part, serial in zip(plan, COMMAND.split(outcome.serial)[1:]):
+        for row in results.parse(serial, common, {}):
+            rows.append({**row, "level": part.level, "vmcs": part.vmcs})
+    return rows
+
+
+def ours(path: Path) -> list[dict]:
+    """Nestbed's own figures, if they were measured."""
+    return results.read_lines(path) if path.is_file() else []
+
+
+def table_of(experiment: Experiment, rows: list[dict], nestbed: list[dict]) -> Table:
+    """KVM's figures with Nestbed's beside them: median ticks of one operation."""
+    table = Table(title="Median instructions of one operation", box=box.SIMPLE_HEAD)
+    table.add_column("operation")
+    columns = [("L2", 2, None), ("L3, vmcs=shadow", 3, "shadow"), ("L3, vmcs=trap", 3, "trap")]
+    for name, _, _ in columns:
+        table.add_column(f"{name}\nKVM", justify="right")
+        table.add_column("\nNestbed", justify="right")
+    for op in dict.fromkeys(row["op"] for row in rows):
+        cells = []
+        for _, level, vmcs in columns:
+            theirs = results.find(rows, op=op, level=level, vmcs=vmcs)
+            ways = experiment.reference_ways | ({"vmcs": vmcs} if vmcs else {})
+            profile = PROFILE if level == 3 else None
+            wanted = {"op": op, "level": level, "state": "warm", "profile": profile, **ways}
+            for row in (theirs, results.find(nestbed, **wanted)):
+                cells.append(bench_table.number(row["ticks_median"]) if row else "")
+        table.add_row(op, *cells)
+    return table
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Measures KVM and prints its figures beside Nestbed's."""
+    platform = platforms.choose(arguments.platform, arguments.ips)
+    experiment = Experiment.load()
+    plan = measurements(experiment, arguments.n)
+    err.print("[dim]booting Linux on the platform and measuring its KVM (about 2 minutes)[/]")
+    outcome = run_linux(arguments, platform, plan)
+    boots = linux.Boots.of(outcome)
+    if not boots.good:
+        out.print(outcome.serial, markup=False, soft_wrap=True)
+        if not boots.failed:
+            commands.explain(outcome)
+        raise NestbedError("The measurements in Linux failed.")
+    rows = collect(platform, outcome, plan)
+    if not rows:
+        raise NestbedError("KVM's measurements printed no result.")
+    if arguments.json:
+        results.write_lines(arguments.json, rows)
+    nestbed = ours(arguments.results / "run.jsonl")
+    print_wide(table_of(experiment, rows, nestbed), WIDTH)
+    if not nestbed:
+        out.print("Nestbed's own figures come from `nestbed bench`, which was not run yet.")
+    return 0

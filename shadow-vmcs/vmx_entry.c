@@ -284,6 +284,7 @@ static bool enter_full(struct vmx_nested *n, struct vmx_slot *s, enum outcome *o
 		    !vmcs_get(&s->v23, ENTRY_MSR_LOAD_COUNT);
 	s->msr_page23 = msr_page(n, s);
 	s->plain_exit = exit_is_plain(n, s);
+	vmx_host_derive(&s->host, &s->v23, vmcs_get(&n->v12, ENTRY_CONTROLS));
 	return true;
 }
 

@@ -58,4 +58,15 @@ static inline enum outcome vmx_insn_vmwrite(struct vmx_nested *n)
 	return OUTCOME_VMSUCCEED;
 }
 
+/* VMRESUME of a launched VMCS that no MOV SS precedes. */
+static inline enum outcome vmx_insn_vmresume(struct vmx_nested *n)
+{
+	count_access(vmreads, 2);
+	if (unlikely((vmread_uncounted(VMCS_GUEST_SS_AR) & AR_DPL_MASK) || !n->current ||
+		     (vmread_uncounted(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_MOV_SS) ||
+		     !n->current->launched))
+		return vmx_insn(n, VMX_EXIT_VMRESUME);
+	return vmx_enter_l3(n, false);
+}
+
 #endif

@@ -41,6 +41,13 @@ struct hw_vmcs {
 	u32 launched;
 };
 
+/* What an exit loads that follows from v23's host fields and exit controls. */
+struct vmx_host {
+	u64 cr0, cr4; /* CR0 without the bits that an exit leaves alone */
+	u32 cs_ar, ss_ar, ds_ar, es_ar, fs_ar, gs_ar;
+	u32 entry_controls; /* of vmcs12 */
+};
+
 struct vmx_slot {
 	pa2_t at; /* L2's VMCS region; NO_VMCS when the slot is free */
 	u64 last_use;
@@ -55,6 +62,7 @@ struct vmx_slot {
 	struct vmcs_fields published; /* what the shadow VMCS holds, for exposed rows */
 	bool all_published;           /* false: publish every exposed row at the next chance */
 	bool event_changed;           /* L1 changed a row of VG_EVENT since it was published */
+	struct vmx_host host;         /* as of the last full entry */
 	bool plain_exit;              /* an exit does no more than load host state */
 	u64 eptp13;                   /* as merged last */
 	struct nept_slot *ept13;      /* NULL when L3 runs on ept12 */
@@ -226,6 +234,9 @@ void vmx_reflect_stage2(struct vmx_nested *n, u32 reason, u64 qualification);
 void vmx_reflect_vmfail(struct vmx_nested *n, u32 error);
 /* The entry failed (SDM 3C "VM-Entry Failures During or After Loading Guest State"). */
 void vmx_reflect_entry_failure(struct vmx_nested *n, u32 reason, u64 qualification);
+
+/* Derives it, before the slot's exits can be served. */
+void vmx_host_derive(struct vmx_host *host, const struct vmcs_fields *v, u32 entry_controls12);
 
 /* --- vmx_sync.c: between v23 and vmcs13 --- */
 

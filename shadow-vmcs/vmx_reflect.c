@@ -26,73 +26,89 @@
 		written++;              \
 	} while (0)
 
-static void load_host_segments(const struct vmcs_fields *v, bool host64)
+/* A host field as v23 keeps it, which has no more bits than the field. */
+#define HOST(NAME) (v->f[F_HOST_##NAME])
+
+static u32 data_ar(u64 selector)
+{
+	return HOST_DATA_AR | (selector ? 0 : (u32)AR_UNUSABLE);
+}
+
+void vmx_host_derive(struct vmx_host *host, const struct vmcs_fields *v, u32 entry_controls12)
+{
+	bool host64 = vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64;
+
+	host->cr0 = HOST(CR0) & ~CR0_KEPT;
+	host->cr4 = host64 ? HOST(CR4) | CR4_PAE : HOST(CR4) & ~CR4_PCIDE;
+	host->cs_ar = HOST_CODE_AR(host64);
+	/* In 64-bit mode a null SS is usable for CPL 0. */
+	host->ss_ar = host64 ? HOST_DATA_AR : data_ar(HOST(SS_SELECTOR));
+	host->ds_ar = data_ar(HOST(DS_SELECTOR));
+	host->es_ar = data_ar(HOST(ES_SELECTOR));
+	host->fs_ar = data_ar(HOST(FS_SELECTOR));
+	host->gs_ar = data_ar(HOST(GS_SELECTOR));
+	host->entry_controls = (entry_controls12 & ~ENTRY_GUEST_64) | (host64 ? ENTRY_GUEST_64 : 0);
+}
+
+static inline void load_host_segments(const struct vmcs_fields *v, const struct vmx_host *host)
 {
 	u32 written = 0;
 
-	PUT(GUEST_CS_SELECTOR, vmcs_get(v, HOST_CS_SELECTOR));
-	PUT(GUEST_CS_BASE, 0);
-	PUT(GUEST_CS_LIMIT, 0xffffffff);
-	PUT(GUEST_CS_AR, HOST_CODE_AR(host64));
-#define HOST_SEGMENT(NAME, host_base)                                      \
-	PUT(GUEST_##NAME##_SELECTOR, vmcs_get(v, HOST_##NAME##_SELECTOR)); \
-	PUT(GUEST_##NAME##_BASE, host_base);                               \
-	PUT(GUEST_##NAME##_LIMIT, 0xffffffff);                             \
-	PUT(GUEST_##NAME##_AR,                                             \
-	    HOST_DATA_AR | (vmcs_get(v, HOST_##NAME##_SELECTOR) ? 0 : (u32)AR_UNUSABLE));
-	HOST_SEGMENT(SS, 0)
-	HOST_SEGMENT(DS, 0)
-	HOST_SEGMENT(ES, 0)
-	HOST_SEGMENT(FS, vmcs_get(v, HOST_FS_BASE))
-	HOST_SEGMENT(GS, vmcs_get(v, HOST_GS_BASE))
+#define HOST_SEGMENT(NAME, base, ar)                         \
+	PUT(GUEST_##NAME##_SELECTOR, HOST(NAME##_SELECTOR)); \
+	PUT(GUEST_##NAME##_BASE, base);                      \
+	PUT(GUEST_##NAME##_LIMIT, 0xffffffff);               \
+	PUT(GUEST_##NAME##_AR, ar);
+	HOST_SEGMENT(CS, 0, host->cs_ar)
+	HOST_SEGMENT(SS, 0, host->ss_ar)
+	HOST_SEGMENT(DS, 0, host->ds_ar)
+	HOST_SEGMENT(ES, 0, host->es_ar)
+	HOST_SEGMENT(FS, HOST(FS_BASE), host->fs_ar)
+	HOST_SEGMENT(GS, HOST(GS_BASE), host->gs_ar)
 #undef HOST_SEGMENT
-	/* In 64-bit mode a null SS is usable for CPL 0. */
-	if (host64 && !vmcs_get(v, HOST_SS_SELECTOR))
-		PUT(GUEST_SS_AR, HOST_DATA_AR);
-	PUT(GUEST_TR_SELECTOR, vmcs_get(v, HOST_TR_SELECTOR));
-	PUT(GUEST_TR_BASE, vmcs_get(v, HOST_TR_BASE));
+	PUT(GUEST_TR_SELECTOR, HOST(TR_SELECTOR));
+	PUT(GUEST_TR_BASE, HOST(TR_BASE));
 	PUT(GUEST_TR_LIMIT, HOST_TR_LIMIT);
 	PUT(GUEST_TR_AR, HOST_TR_AR);
 	PUT(GUEST_LDTR_SELECTOR, 0);
 	PUT(GUEST_LDTR_AR, AR_UNUSABLE);
-	PUT(GUEST_GDTR_BASE, vmcs_get(v, HOST_GDTR_BASE));
+	PUT(GUEST_GDTR_BASE, HOST(GDTR_BASE));
 	PUT(GUEST_GDTR_LIMIT, 0xffff);
-	PUT(GUEST_IDTR_BASE, vmcs_get(v, HOST_IDTR_BASE));
+	PUT(GUEST_IDTR_BASE, HOST(IDTR_BASE));
 	PUT(GUEST_IDTR_LIMIT, 0xffff);
 	count_access(vmwrites, written);
 }
 
 /* CR0 and CR4 of L2: L1's own bits are forced in hardware, and L2 sees its own in the shadow. */
-static void load_host_control_registers(const struct vmcs_fields *v, bool host64)
+static inline void load_host_control_registers(const struct vmcs_fields *v,
+					       const struct vmx_host *host)
 {
-	u64 cr0 = (vmcs_get(v, HOST_CR0) & ~CR0_KEPT) | (vmcs_read(GUEST_CR0) & CR0_KEPT);
-	u64 cr4 = vmcs_get(v, HOST_CR4);
+	u64 cr0 = host->cr0 | (vmcs_read(GUEST_CR0) & CR0_KEPT);
 	u32 written = 0;
 
-	cr4 = host64 ? cr4 | CR4_PAE : cr4 & ~CR4_PCIDE;
 	PUT(GUEST_CR0, cr0);
 	PUT(CR0_SHADOW, cr0);
-	PUT(GUEST_CR3, vmcs_get(v, HOST_CR3));
-	PUT(GUEST_CR4, cr4);
-	PUT(CR4_SHADOW, cr4);
+	PUT(GUEST_CR3, HOST(CR3));
+	PUT(GUEST_CR4, host->cr4);
+	PUT(CR4_SHADOW, host->cr4);
 	count_access(vmwrites, written);
 }
 
-static void load_host_msrs(struct vmx_nested *n, const struct vmcs_fields *v, u64 efer3)
+static inline void load_host_msrs(const struct vmcs_fields *v, const struct vmx_host *host,
+				  u64 efer3)
 {
 	u32 controls = vmcs_get(v, EXIT_CONTROLS);
-	bool host64 = controls & EXIT_HOST_64;
-	u64 efer = controls & EXIT_LOAD_EFER ? vmcs_get(v, HOST_EFER) : efer3;
+	u64 efer = HOST(EFER);
 	u32 written = 0;
 
-	if (!(controls & EXIT_LOAD_EFER))
-		efer = host64 ? efer | EFER_LMA | EFER_LME : efer & ~(EFER_LMA | EFER_LME);
+	if (unlikely(!(controls & EXIT_LOAD_EFER)))
+		efer = controls & EXIT_HOST_64 ? efer3 | EFER_LMA | EFER_LME
+					       : efer3 & ~(EFER_LMA | EFER_LME);
 	PUT(GUEST_EFER, efer);
-	PUT(ENTRY_CONTROLS,
-	    (vmcs_get(&n->v12, ENTRY_CONTROLS) & ~ENTRY_GUEST_64) | (host64 ? ENTRY_GUEST_64 : 0));
-	PUT(GUEST_SYSENTER_CS, vmcs_get(v, HOST_SYSENTER_CS));
-	PUT(GUEST_SYSENTER_ESP, vmcs_get(v, HOST_SYSENTER_ESP));
-	PUT(GUEST_SYSENTER_EIP, vmcs_get(v, HOST_SYSENTER_EIP));
+	PUT(ENTRY_CONTROLS, host->entry_controls);
+	PUT(GUEST_SYSENTER_CS, HOST(SYSENTER_CS));
+	PUT(GUEST_SYSENTER_ESP, HOST(SYSENTER_ESP));
+	PUT(GUEST_SYSENTER_EIP, HOST(SYSENTER_EIP));
 	PUT(GUEST_DEBUGCTL, 0);
 	PUT(GUEST_DR7, 0x400);
 	count_access(vmwrites, written);
@@ -121,21 +137,20 @@ static void load_host_pdptes(struct vmx_nested *n, const struct vmcs_fields *v)
 	vmcs_write(GUEST_PDPTE3, entries[3]);
 }
 
-/* SDM 3C "Loading Host State" (28.5). vmcs12 is loaded. */
-static void load_host_state(struct vmx_nested *n, const struct vmcs_fields *v, u64 efer3,
-			    u32 interruptibility)
+/* SDM 3C "Loading Host State" (28.5). vmcs12 is loaded. L2 was active when it made L3 run, and is
+ * again. */
+static inline void load_host_state(const struct vmcs_fields *v, const struct vmx_host *host,
+				   u64 efer3, u32 interruptibility)
 {
-	bool host64 = vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64;
 	u32 written = 0;
 
-	load_host_control_registers(v, host64);
-	load_host_msrs(n, v, efer3);
-	load_host_segments(v, host64);
-	PUT(GUEST_RIP, vmcs_get(v, HOST_RIP));
-	PUT(GUEST_RSP, vmcs_get(v, HOST_RSP));
+	load_host_control_registers(v, host);
+	load_host_msrs(v, host, efer3);
+	load_host_segments(v, host);
+	PUT(GUEST_RIP, HOST(RIP));
+	PUT(GUEST_RSP, HOST(RSP));
 	PUT(GUEST_RFLAGS, RFLAGS_FIXED);
 	PUT(GUEST_INTERRUPTIBILITY, interruptibility);
-	PUT(GUEST_ACTIVITY, VMX_ACTIVE);
 	PUT(GUEST_PENDING_DEBUG, 0);
 	count_access(vmwrites, written);
 }
@@ -191,7 +206,7 @@ static inline void leave_l3(struct vmx_nested *n, struct vmx_slot *s, u64 efer3,
 {
 	n->ways.access->publish(n, s);
 	vmx_load(n, &n->vmcs12);
-	load_host_state(n, &s->v23, efer3, interruptibility);
+	load_host_state(&s->v23, &s->host, efer3, interruptibility);
 	*n->level = 2;
 }
 
@@ -327,6 +342,7 @@ void vmx_reflect_entry_failure(struct vmx_nested *n, u32 reason, u64 qualificati
 	vmcs_set(&s->v23, EXIT_REASON, reason | EXIT_REASON_ENTRY_FAILURE);
 	vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
 	load_host_pat(n, &s->v23);
+	vmx_host_derive(&s->host, &s->v23, vmcs_get(&n->v12, ENTRY_CONTROLS));
 	leave_l3(n, s, vmcs_get(&n->v12, GUEST_EFER), 0);
 	leave_l3_beyond_state(n, s);
 }

@@ -56,7 +56,8 @@ typedef enum outcome vmx_handler(struct vcpu *vcpu, u64 reason);
 vmx_handler vmx_handle_none, vmx_handle_cpuid, vmx_handle_xsetbv, vmx_handle_invd, vmx_handle_init,
 	vmx_handle_sipi, vmx_handle_triple_fault, vmx_handle_io, vmx_handle_ept_violation,
 	vmx_handle_ept_misconfig, vmx_handle_entry_failure, vmx_handle_vmx, vmx_handle_exception,
-	vmx_handle_vmread, vmx_handle_vmwrite, vmx_handle_cr, vmx_handle_rdmsr, vmx_handle_wrmsr;
+	vmx_handle_vmread, vmx_handle_vmwrite, vmx_handle_vmresume, vmx_handle_cr, vmx_handle_rdmsr,
+	vmx_handle_wrmsr;
 
 /* Exits of L3 that L2 does not want: L1 serves them for L3. */
 enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason);

@@ -195,6 +195,12 @@ enum outcome vmx_handle_vmwrite(struct vcpu *vcpu, u64 reason)
 	return vmx_insn_vmwrite(&vmx_of(vcpu)->nested);
 }
 
+enum outcome vmx_handle_vmresume(struct vcpu *vcpu, u64 reason)
+{
+	(void)reason;
+	return vmx_insn_vmresume(&vmx_of(vcpu)->nested);
+}
+
 enum outcome vmx_handle_vmx(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;

@@ -53,99 +53,95 @@ static inline void release_shadow(struct vmx_nested *n, struct vmx_slot *s)
 	n->loaded = NULL;
 }
 
-/* Rows to write to the shadow VMCS; their values are in s->published. */
-struct changes {
-	u32 count;
-	const struct vmx_exposed *row[VMCS_ROWS];
+/* What L1 or L2 changed since both knew it: which rows, and their new values. */
+struct change {
+	u64 encoding;
+	u64 value;
+	u64 row;
 };
 
-static inline void note(struct vmx_slot *s, const struct vmx_exposed *e, u64 value,
-			struct changes *c)
+static inline u32 note(u64 *published, const struct vmx_exposed *e, u64 value,
+		       struct change *changes, u32 count)
 {
-	if (likely(value == s->published.f[e->row]))
-		return;
-	s->published.f[e->row] = value;
-	c->row[c->count++] = e;
+	if (likely(value == published[e->row]))
+		return count;
+	published[e->row] = value;
+	changes[count] = (struct change){ e->encoding, value, e->row };
+	return count + 1;
 }
 
-/* Rows that an exit changes, straight from vmcs13, which is loaded and has the truth of them all.
- */
-static void note_exit_rows(struct vmx_nested *n, struct vmx_slot *s, struct changes *c)
+/* Compares exposed rows of the current VMCS with what both sides know. */
+static inline u32 note_current(struct vmx_slot *s, const struct vmx_exposed *e, u32 rows,
+			       struct change *changes)
 {
-	const struct vmx_exposed *e = n->exposure.readable;
-	const struct vmx_exposed *end = e + n->exposure.exit_count;
+	const struct vmx_exposed *end = e + rows;
+	u64 *published = s->published.f;
+	u32 count = 0;
 
-#pragma GCC unroll 4
 	for (; e < end; e++)
-		note(s, e, vmread_uncounted(e->encoding), c);
-	count_access(vmreads, n->exposure.exit_count);
+		count = note(published, e, vmread_uncounted(e->encoding), changes, count);
+	count_access(vmreads, rows);
+	return count;
 }
 
-static void note_rows_from(struct vmx_nested *n, struct vmx_slot *s, u32 first, struct changes *c)
+/* The same for rows that may be in v23; those of all_published count as unknown. */
+static u32 note_rows(struct vmx_nested *n, struct vmx_slot *s, u32 first, struct change *changes,
+		     u32 count)
 {
-	for (u32 i = first; i < n->exposure.live_count; i++) {
+	u32 end = s->all_published ? n->exposure.live_count : n->exposure.readable_count;
+
+	for (u32 i = first; i < end; i++) {
 		const struct vmx_exposed *e = &n->exposure.readable[i];
+		u64 value = vmx_peek23(n, s, e->row);
 
-		note(s, e, vmx_peek23(n, s, e->row), c);
-	}
-}
-
-static void note_all_rows(struct vmx_nested *n, struct vmx_slot *s, struct changes *c)
-{
-	for (u32 i = 0; i < n->exposure.readable_count; i++) {
-		const struct vmx_exposed *e = &n->exposure.readable[i];
-
-		s->published.f[e->row] = vmx_peek23(n, s, e->row);
-		c->row[c->count++] = e;
+		if (!s->all_published)
+			s->published.f[e->row] = ~value;
+		count = note(s->published.f, e, value, changes, count);
 	}
 	s->all_published = true;
+	return count;
 }
 
 /* Takes the exposed rows from wherever their truth is, and writes those that the shadow VMCS does
  * not hold yet. */
 static void publish(struct vmx_nested *n, struct vmx_slot *s)
 {
-	struct changes c;
+	const struct vmx_exposure *x = &n->exposure;
+	struct change changes[VMCS_ROWS];
+	u32 count = 0;
 
-	c.count = 0;
-	if (unlikely(!s->all_published)) {
-		note_all_rows(n, s, &c);
-	} else if (likely(s->in_13 == VG_IN_13 && !n->exposure.collect_first)) {
+	if (likely(s->in_13 == VG_IN_13 && s->all_published && !x->collect_first)) {
 		vmx_load(n, &s->vmcs13);
-		note_exit_rows(n, s, &c);
+		count = note_current(s, x->readable, x->exit_count, changes);
 		if (unlikely(s->event_changed))
-			note_rows_from(n, s, n->exposure.exit_count, &c);
+			count = note_rows(n, s, x->exit_count, changes, count);
 	} else {
-		note_rows_from(n, s, 0, &c);
+		count = note_rows(n, s, 0, changes, count);
 	}
 	s->event_changed = false;
-	if (!c.count)
+	if (!count)
 		return;
 	load_shadow(s);
-	for (u32 i = 0; i < c.count; i++)
-		vmwrite_uncounted(c.row[i]->encoding, s->published.f[c.row[i]->row]);
-	count_access(vmwrites, c.count);
+	for (u32 i = 0; i < count; i++)
+		vmwrite_uncounted(changes[i].encoding, changes[i].value);
+	count_access(vmwrites, count);
 	release_shadow(n, s);
 }
 
 /* What L2 wrote without an exit. */
 static void collect(struct vmx_nested *n, struct vmx_slot *s)
 {
-	const struct vmx_exposed *e = n->exposure.writable;
-	const struct vmx_exposed *end = e + n->exposure.writable_count;
-	struct changes c;
+	const struct vmx_exposure *x = &n->exposure;
+	struct change changes[VMCS_ROWS];
+	u32 count;
 
-	if (e == end)
+	if (unlikely(!x->writable_count))
 		return;
-	c.count = 0;
 	load_shadow(s);
-#pragma GCC unroll 4
-	for (; e < end; e++)
-		note(s, e, vmread_uncounted(e->encoding), &c);
-	count_access(vmreads, n->exposure.writable_count);
+	count = note_current(s, x->writable, x->writable_count, changes);
 	release_shadow(n, s);
-	for (u32 i = 0; i < c.count; i++)
-		vmx_set23(n, s, c.row[i]->row, s->published.f[c.row[i]->row]);
+	for (u32 i = 0; i < count; i++)
+		vmx_set23(n, s, (int)changes[i].row, changes[i].value);
 }
 
 /* Without a current VMCS every access exits, so that L1 fails it. */

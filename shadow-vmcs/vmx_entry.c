@@ -251,7 +251,7 @@ static bool exit_is_plain(const struct vmx_nested *n, const struct vmx_slot *s)
 	return !vmcs_get(v, EXIT_MSR_STORE_COUNT) && !vmcs_get(v, EXIT_MSR_LOAD_COUNT) &&
 	       (vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64) &&
 	       (vmcs_get(v, ENTRY_CONTROLS) & ENTRY_LOAD_PAT) && !vmx_switch_flushes(n, s) &&
-	       n->ways.access == &vmx_access_shadow && !n->ways.full;
+	       !n->ways.full;
 }
 
 /* Everything that an entry may need; false when it failed, and then `*outcome` says how. */

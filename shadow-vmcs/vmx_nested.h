@@ -35,10 +35,16 @@
 /* The groups that an exit handler changes at nearly every exit. */
 #define VG_RUN (BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_EVENT))
 
-/* A VMCS region of L1's and whether it was launched since it was cleared. */
+struct vcpu;
+
+/* The entry stubs: by VMRESUME, and by VMLAUNCH for a VMCS that is clear. */
+void vmx_resume(struct vcpu *vcpu);
+void vmx_launch(struct vcpu *vcpu);
+
+/* A VMCS region of L1's and the stub that enters it. */
 struct hw_vmcs {
 	pa1_t region;
-	u32 launched;
+	void (*enter)(struct vcpu *vcpu);
 };
 
 /* What an exit loads that follows from v23's host fields and exit controls. */
@@ -98,12 +104,6 @@ struct vmx_ways {
 	bool full;                       /* merge=full */
 	bool flush;                      /* tlb=flush */
 };
-
-struct vcpu;
-
-/* The entry stubs: by VMRESUME, and by VMLAUNCH for a VMCS that is clear. */
-void vmx_resume(struct vcpu *vcpu);
-void vmx_launch(struct vcpu *vcpu);
 
 /* A row of the field table that hardware shadowing exposes. */
 struct vmx_exposed {
@@ -240,6 +240,8 @@ void vmx_host_derive(struct vmx_host *host, const struct vmcs_fields *v, u32 ent
 
 /* --- vmx_sync.c: between v23 and vmcs13 --- */
 
+/* What an exit handler reads first: RIP and its like, and the exit information. */
+void vmx_collect_exit(struct vmx_nested *n, struct vmx_slot *s);
 /* Brings those of `groups` into v23 whose truth is in vmcs13, and loads it if there are any. */
 void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups);
 /* Those fields that rules about RIP, RFLAGS and events look at, in whichever group they are, for an
@@ -268,7 +270,14 @@ bool vmx_msr_store_list(struct vmx_nested *n, pa2_t at, u32 count, const struct 
 /* Which ept13 or ept12 and which VPID the slot runs on; issues the invalidations that are due. */
 void vmx_choose_stage2(struct vmx_nested *n, struct vmx_slot *s);
 /* Whether the VPID that was chosen for L3 still stands for L2's. */
-bool vmx_vpid_is_ours(const struct vmx_nested *n, const struct vmx_slot *s);
+static inline bool vmx_vpid_is_ours(const struct vmx_nested *n, const struct vmx_slot *s)
+{
+	u32 vpid23 = vmcs_get(&s->v23, VPID);
+
+	return n->vpid23[vpid23 % VMX_VPIDS] == vpid23 || n->ways.flush ||
+	       s->vpid13 == VPID_L3 + VMX_VPIDS;
+}
+
 /* Whether a switch between L2 and L3 invalidates mappings of VPIDs. */
 static inline bool vmx_switch_flushes(const struct vmx_nested *n, const struct vmx_slot *s)
 {

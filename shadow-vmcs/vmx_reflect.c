@@ -218,17 +218,10 @@ static void leave_l3_beyond_state(struct vmx_nested *n, struct vmx_slot *s)
 	vmx_flush_for_switch(n, s);
 }
 
-/* Which groups are worth reading at once: all, or those that an exit handler reads one by one. */
-static u32 eager_groups(const struct vmx_nested *n)
-{
-	if (n->ways.full)
-		return VG_IN_13;
-	return n->ways.access == &vmx_access_trap ? BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_INFO) : 0;
-}
-
 static void collect_beyond_state(struct vmx_nested *n, struct vmx_slot *s)
 {
-	vmx_collect(n, s, eager_groups(n));
+	if (n->ways.full)
+		vmx_collect(n, s, VG_IN_13);
 	store_msrs(n, s);
 	if (unlikely(!(vmcs_get(&s->v23, ENTRY_CONTROLS) & ENTRY_LOAD_PAT)))
 		load_host_pat(n, &s->v23);
@@ -257,7 +250,7 @@ static void reflect(struct vmx_nested *n, bool nmi)
 static void clear_after_failure(struct vmx_nested *n, struct vmx_slot *s)
 {
 	(void)vmclear_raw(s->vmcs13.region);
-	s->vmcs13.launched = 0;
+	s->vmcs13.enter = vmx_launch;
 	n->loaded = NULL;
 }
 
@@ -312,12 +305,9 @@ void vmx_reflect_stage2(struct vmx_nested *n, u32 reason, u64 qualification)
 {
 	struct vmx_slot *s = n->current;
 
-	/* What hardware told is most often what L2 is to see. */
-	if (vmcs_read(EXIT_REASON) != reason || vmcs_read(EXIT_QUALIFICATION) != qualification) {
-		vmx_collect(n, s, BIT(VG_INFO));
-		vmcs_set(&s->v23, EXIT_REASON, reason);
-		vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
-	}
+	vmx_collect(n, s, BIT(VG_INFO));
+	vmcs_set(&s->v23, EXIT_REASON, reason);
+	vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
 	reflect(n, false);
 }
 

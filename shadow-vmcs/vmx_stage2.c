@@ -22,14 +22,6 @@ static u16 vpid_for(struct vmx_nested *n, u16 vpid23)
 	return vpid13;
 }
 
-bool vmx_vpid_is_ours(const struct vmx_nested *n, const struct vmx_slot *s)
-{
-	u16 vpid23 = vmcs_get(&s->v23, VPID);
-
-	return n->ways.flush || s->vpid13 == VPID_L3 + VMX_VPIDS ||
-	       n->vpid23[vpid23 % VMX_VPIDS] == vpid23;
-}
-
 void vmx_choose_stage2(struct vmx_nested *n, struct vmx_slot *s)
 {
 	u32 proc2 = vmcs_active_proc2(&s->v23);
@@ -100,7 +92,11 @@ enum outcome vmx_stage2_miss(struct vmx_nested *n, u32 reason)
 		vmx_reflect_stage2(n, VMX_EXIT_EPT_MISCONFIG, 0);
 		break;
 	case NEPT_VIOLATION:
-		vmx_reflect_stage2(n, VMX_EXIT_EPT_VIOLATION, fault.info);
+		/* What hardware told of ept13 is most often what is to be told of ept23. */
+		if (likely(fault.info == qualification && reason == VMX_EXIT_EPT_VIOLATION))
+			vmx_reflect(n, reason);
+		else
+			vmx_reflect_stage2(n, VMX_EXIT_EPT_VIOLATION, fault.info);
 		break;
 	case NEPT_ABSENT:
 		/* ept12 gets memory above 4 GiB only when it is touched. */

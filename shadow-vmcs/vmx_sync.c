@@ -10,9 +10,9 @@ void vmx_load_other(struct vmx_nested *n, struct hw_vmcs *hw)
 {
 	(void)vmptrld_raw(hw->region);
 	n->loaded = hw;
-	*n->enter = hw->launched ? vmx_resume : vmx_launch;
+	*n->enter = hw->enter;
 	/* From the next exit on it is launched; a failed entry takes this back. */
-	hw->launched = 1;
+	hw->enter = vmx_resume;
 }
 
 /* L3's state out of vmcs13, the current VMCS. Of VG_SWITCH hardware changes one bit: with
@@ -89,6 +89,17 @@ void vmx_collect_run_inputs(struct vmx_nested *n, struct vmx_slot *s)
 	if ((s->in_13 & BIT(VG_MSR)) && (vmcs_get(v, EXIT_CONTROLS) & EXIT_SAVE_DEBUG))
 		vmcs_set(v, GUEST_DEBUGCTL, vmcs_read(GUEST_DEBUGCTL));
 	vmx_collect(n, s, BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_SWITCH));
+}
+
+void vmx_collect_exit(struct vmx_nested *n, struct vmx_slot *s)
+{
+	struct vmcs_fields *v = &s->v23;
+
+	vmx_load(n, &s->vmcs13);
+	read_group(v, VG_RIP);
+	read_group(v, VG_IP);
+	collect_info(v);
+	s->in_13 &= ~(u32)(BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_INFO));
 }
 
 void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups)

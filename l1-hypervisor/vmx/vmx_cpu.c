@@ -89,7 +89,7 @@ bool vmx_probe(const struct options *options, struct refusal *why)
 struct hw_vmcs vmx_region_new(bool shadow)
 {
 	u32 *region = memory_pages(1);
-	struct hw_vmcs hw = { .region = physical_of(region) };
+	struct hw_vmcs hw = { .region = physical_of(region), .enter = vmx_launch };
 
 	*region = (u32)(capability(MSR_VMX_BASIC) & BASIC_REVISION) |
 		  (shadow ? SHADOW_INDICATOR : 0);

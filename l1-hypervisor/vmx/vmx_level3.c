@@ -3,6 +3,7 @@
  * L1's own bookkeeping (merged tables and bitmaps) or from what L1 keeps from every guest.
  */
 #include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/panic.h"
 #include "l1-hypervisor/startup.h"
@@ -46,6 +47,42 @@ static enum outcome io(struct vcpu *vcpu, u64 reason)
 	return OUTCOME_RESUME;
 }
 
+/* Where an entry loads L3's PAT, an exit has put L2's in its place: L3's own is in vmcs13. */
+static bool pat_is_in_vmcs13(const struct vcpu *vcpu)
+{
+	return (u32)vcpu->regs.r[REG_RCX] == MSR_PAT &&
+	       (vmcs_read(ENTRY_CONTROLS) & ENTRY_LOAD_PAT);
+}
+
+static enum outcome l3_rdmsr(struct vcpu *vcpu, u64 reason)
+{
+	u64 pat;
+
+	if (likely(!pat_is_in_vmcs13(vcpu)))
+		return vmx_handle_rdmsr(vcpu, reason);
+	pat = vmcs_read(GUEST_PAT);
+	vcpu->regs.r[REG_RAX] = (u32)pat;
+	vcpu->regs.r[REG_RDX] = pat >> 32;
+	return OUTCOME_ADVANCE;
+}
+
+/* The processor says whether a PAT is valid. */
+static enum outcome l3_wrmsr(struct vcpu *vcpu, u64 reason)
+{
+	const u64 *r = vcpu->regs.r;
+	u64 pat = r[REG_RDX] << 32 | (u32)r[REG_RAX];
+	u64 ours;
+
+	if (likely(!pat_is_in_vmcs13(vcpu)))
+		return vmx_handle_wrmsr(vcpu, reason);
+	ours = rdmsr(MSR_PAT);
+	if (!wrmsr_safe(MSR_PAT, pat))
+		return vmx_fault(vcpu, EXC_GP, true, 0);
+	wrmsr(MSR_PAT, ours);
+	vmcs_write(GUEST_PAT, pat);
+	return OUTCOME_ADVANCE;
+}
+
 enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason)
 {
 	switch (reason) {
@@ -55,9 +92,9 @@ enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason)
 	case VMX_EXIT_IO:
 		return io(vcpu, reason);
 	case VMX_EXIT_RDMSR:
-		return vmx_handle_rdmsr(vcpu, reason);
+		return l3_rdmsr(vcpu, reason);
 	case VMX_EXIT_WRMSR:
-		return vmx_handle_wrmsr(vcpu, reason);
+		return l3_wrmsr(vcpu, reason);
 	case VMX_EXIT_EXCEPTION_NMI:
 		return vmx_handle_exception(vcpu, reason);
 	default:

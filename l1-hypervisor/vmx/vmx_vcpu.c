@@ -117,7 +117,7 @@ static void init_slots(struct vmx_vcpu *v)
 		vmx_load(n, &s->vmcs13);
 		vmx_write_host_state(v->vcpu);
 		vmcs_write(LINK_POINTER, ~0ULL);
-		s->vmcs13.launched = 0;
+		s->vmcs13.enter = vmx_launch;
 	}
 	for (u32 i = 0; i < VMX_VPIDS; i++)
 		n->vpid23[i] = ~0U;

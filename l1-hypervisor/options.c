@@ -9,7 +9,7 @@
 #define MIN_MEMORY     8
 #define DEFAULT_MEMORY 16
 #define MAX_MEMORY     32
-#define DEFAULT_FIELDS "kvm"
+#define DEFAULT_FIELDS "minimal"
 
 /* Longest part of a user's word that a message repeats. */
 #define SHOWN 40

@@ -38,7 +38,7 @@ static void test_defaults_need_no_special_hardware(void **state)
 	assert_int_equal(o.ways.merge, WAY_MERGE_FULL);
 	assert_int_equal(o.ways.ept, WAY_EPT_NESTED_LAZY);
 	assert_int_equal(o.ways.tlb, WAY_TLB_VPID);
-	assert_string_equal(o.ways.fields, "kvm");
+	assert_string_equal(o.ways.fields, "minimal");
 	assert_true(o.ways.exposed.readable_count > 0);
 	assert_true(o.nested);
 	assert_false(o.native);

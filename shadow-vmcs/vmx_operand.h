@@ -13,6 +13,9 @@
 #define OPERAND_REG1(info)  ((info) >> 3 & 15)
 #define OPERAND_REG2(info)  ((info) >> 28)
 
+/* Segment registers by the numbers that instructions and the VMCS give them. */
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+
 /* A general register of L2 by its number, RSP included. */
 u64 vmx_operand_reg(const struct vmx_nested *n, u32 number);
 /* Writes one; 32-bit code changes the lower half and clears the upper. */
@@ -20,6 +23,9 @@ void vmx_operand_set_reg(struct vmx_nested *n, u32 number, u64 value, bool code6
 
 /* Whether L2 runs 64-bit code. */
 bool vmx_operand_code64(void);
+
+/* SDM 3A "Limit Checking", "Type Checking": whether 32-bit or 16-bit code may access this. */
+bool vmx_operand_segment_allows(u32 segment, u64 offset, u32 size, bool write);
 
 /* Reads or writes the `size` bytes of the memory operand. False when it faults: n->fault is set.
  * Memory that L2 does not have reads as ones and forgets what is written. */

@@ -60,9 +60,13 @@
 #define RFLAGS_IF    BIT(9)
 #define RFLAGS_DF    BIT(10)
 #define RFLAGS_OF    BIT(11)
+#define RFLAGS_NT    BIT(14)
 #define RFLAGS_RF    BIT(16)
 #define RFLAGS_VM    BIT(17)
 #define RFLAGS_AC    BIT(18)
+
+/* Every flag that software can set. */
+#define RFLAGS_WRITABLE 0x3f7fd5ULL
 
 /* CF, PF, AF, ZF, SF, OF: what VMsucceed, VMfailInvalid and VMfailValid write. */
 #define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)

@@ -50,14 +50,15 @@ void vmx_start(struct vcpu *vcpu, const struct load_plan *plan);
 void vmx_wait_for_sipi(struct vcpu *vcpu);
 void vmx_start_up(struct vcpu *vcpu, u8 vector);
 
-/* --- vmx_handle.c, vmx_cr.c, vmx_msr.c: exits of L2 by the handler column of vmx_exits.def --- */
+/* --- vmx_handle.c, vmx_cr.c, vmx_msr.c, vmx_task_switch.c: exits of L2 by the handler column of
+ * vmx_exits.def --- */
 
 typedef enum outcome vmx_handler(struct vcpu *vcpu, u64 reason);
 vmx_handler vmx_handle_none, vmx_handle_cpuid, vmx_handle_xsetbv, vmx_handle_invd, vmx_handle_init,
 	vmx_handle_sipi, vmx_handle_triple_fault, vmx_handle_io, vmx_handle_ept_violation,
 	vmx_handle_ept_misconfig, vmx_handle_entry_failure, vmx_handle_vmx, vmx_handle_exception,
 	vmx_handle_vmread, vmx_handle_vmwrite, vmx_handle_vmresume, vmx_handle_cr, vmx_handle_rdmsr,
-	vmx_handle_wrmsr;
+	vmx_handle_wrmsr, vmx_handle_task_switch;
 
 /* Exits of L3 that L2 does not want: L1 serves them for L3. */
 enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason);

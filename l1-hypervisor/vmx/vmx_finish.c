@@ -30,8 +30,10 @@ static void raise(const struct fault *fault)
 	}
 	if (fault->vector == EXC_PF)
 		write_cr2(fault->address);
-	/* SDM 3B "Debug Exceptions": a fault's saved RFLAGS has RF set, as hardware would. */
-	vmcs_write(GUEST_RFLAGS, vmcs_read(GUEST_RFLAGS) | RFLAGS_RF);
+	/* SDM 3B "Debug Exceptions": a fault's saved RFLAGS has RF set, as hardware would. #DB is
+	 * raised here only as a trap. */
+	if (fault->vector != EXC_DB)
+		vmcs_write(GUEST_RFLAGS, vmcs_read(GUEST_RFLAGS) | RFLAGS_RF);
 	vmcs_write(ENTRY_INTR_INFO, info);
 }
 

@@ -15,9 +15,7 @@
 #include "l1-hypervisor/panic.h"
 #include "l1-hypervisor/report.h"
 #include "l1-hypervisor/startup.h"
-#include "l1-hypervisor/stage2.h"
 #include "l1-hypervisor/vcpu.h"
-#include "nested-ept/ept.h"
 
 #define MIB (1ULL << 20)
 
@@ -118,7 +116,7 @@ void boot_main(u32 magic, u32 info)
 		end_with_error(why.text);
 	cpu_load(cpu_allocate());
 	cpu_commit();
-	stage2_init(&nept_format_ept, &boot.map, NEPT_SHIFT_1G, 39);
+	backend.machine_init(&boot.map);
 	cpu_start_others(run_other_cpu);
 	if (options.cpus > cpu_count())
 		options.cpus = cpu_count();

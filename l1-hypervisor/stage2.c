@@ -115,6 +115,26 @@ bool stage2_is_absent(pa2_t at)
 	return at.v >= own.start && at.v < own.end;
 }
 
+/* The part of the GiB around an address that is not RAM, and so was not mapped at the start. */
+static struct memory_range gap_around(u64 at)
+{
+	struct memory_range gap = { ALIGN_DOWN(at, GIB), ALIGN_DOWN(at, GIB) + GIB };
+
+	for (u32 i = 0; i < stage2.map->count; i++) {
+		const struct memory_region *r = &stage2.map->region[i];
+		u64 start = ALIGN_UP(r->range.start, PAGE_SIZE);
+		u64 end = ALIGN_DOWN(r->range.end, PAGE_SIZE);
+
+		if (r->type != MEMORY_RAM || end <= start)
+			continue;
+		if (end <= at && end > gap.start)
+			gap.start = end;
+		if (start > at && start < gap.end)
+			gap.end = start;
+	}
+	return gap;
+}
+
 enum stage2_answer stage2_miss(pa2_t at, u32 rights)
 {
 	enum stage2_answer answer = STAGE2_MAPPED;
@@ -133,9 +153,9 @@ enum stage2_answer stage2_miss(pa2_t at, u32 rights)
 		stage2.is_lent = true;
 		answer = STAGE2_LENT;
 	} else {
-		u64 from = ALIGN_DOWN(at.v, GIB);
+		struct memory_range gap = gap_around(at.v);
 
-		map(from, from + GIB, MEMTYPE_UC);
+		map(gap.start, gap.end, MEMTYPE_UC);
 	}
 	unlock();
 	return answer;

@@ -42,6 +42,8 @@ struct backend {
 	const char *name;
 	/* Whether this machine can run L2 and do the ways that were asked for. */
 	bool (*probe)(const struct options *options, struct refusal *why);
+	/* Once, on CPU 0: builds L2's second-level table from its memory map. */
+	void (*machine_init)(const struct memory_map *map);
 	/* Enables virtualization on this CPU and makes `vcpu` ready to start L2 or wait. */
 	void (*vcpu_init)(struct vcpu *vcpu, const struct options *options);
 	void (*start)(struct vcpu *vcpu, const struct load_plan *plan);

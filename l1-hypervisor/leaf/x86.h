@@ -99,6 +99,7 @@
 #define MSR_VMX_TRUE_ENTRY_CTLS     0x490U
 #define MSR_VMX_VMFUNC              0x491U
 #define MSR_X2APIC_FIRST            0x800U
+#define MSR_X2APIC_TPR              0x808U
 #define MSR_X2APIC_LAST             0x8ffU
 #define MSR_XSS                     0xda0U
 #define MSR_EFER                    0xc0000080U

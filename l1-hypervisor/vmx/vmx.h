@@ -31,6 +31,10 @@ const struct vmx_caps *vmx_platform(void);
 bool vmx_probe(const struct options *options, struct refusal *why);
 /* Whether the platform can do these ways. */
 bool vmx_ways_possible(const struct ways *ways, struct refusal *why);
+/* Width of physical addresses on this CPU. */
+u32 vmx_physical_bits(void);
+/* Builds ept12, with the largest pages that the CPU has. */
+void vmx_machine_init(const struct memory_map *map);
 /* VMXON on this CPU. */
 void vmx_cpu_enable(void);
 /* A cleared VMCS region with the platform's revision. `shadow` sets the shadow-VMCS indicator. */

@@ -101,6 +101,7 @@ static void dump(struct vcpu *vcpu)
 const struct backend vmx_backend = {
 	.name = "vmx",
 	.probe = vmx_probe,
+	.machine_init = vmx_machine_init,
 	.vcpu_init = vmx_vcpu_init,
 	.start = vmx_start,
 	.wait_for_sipi = vmx_wait_for_sipi,

@@ -7,7 +7,9 @@
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/memory.h"
 #include "l1-hypervisor/panic.h"
+#include "l1-hypervisor/stage2.h"
 #include "l1-hypervisor/cpu.h"
+#include "nested-ept/ept.h"
 #include "shadow-vmcs/vmcs_hw.h"
 
 #define CPUID_1_ECX_VMX  BIT(5)
@@ -95,6 +97,23 @@ struct hw_vmcs vmx_region_new(bool shadow)
 		  (shadow ? SHADOW_INDICATOR : 0);
 	assert(vmclear_raw(hw.region));
 	return hw;
+}
+
+u32 vmx_physical_bits(void)
+{
+	return cpuid(0x80000008, 0).eax & 0xff;
+}
+
+void vmx_machine_init(const struct memory_map *map)
+{
+	u64 caps = capability(MSR_VMX_EPT_VPID_CAP);
+	u32 max_shift = NEPT_SHIFT_4K;
+
+	if (caps & EPT_CAP_1G)
+		max_shift = NEPT_SHIFT_1G;
+	else if (caps & EPT_CAP_2M)
+		max_shift = NEPT_SHIFT_2M;
+	stage2_init(&nept_format_ept, map, max_shift, vmx_physical_bits());
 }
 
 void vmx_cpu_enable(void)

@@ -37,11 +37,6 @@ static void read_or_ones(void *ctx, pa2_t at, void *to, size_t size)
 		memset(to, 0xff, size);
 }
 
-static u32 physical_bits(void)
-{
-	return cpuid(0x80000008, 0).eax & 0xff;
-}
-
 static void init_core(struct vmx_core *core)
 {
 	*core = (struct vmx_core){
@@ -55,7 +50,7 @@ static void init_core(struct vmx_core *core)
 		.wrmsr = wrmsr_safe,
 		.absent = stage2_absent_page(),
 		.eptp12 = stage2_root_pointer(),
-		.physical_bits = physical_bits(),
+		.physical_bits = vmx_physical_bits(),
 		.abort = end_with_error,
 	};
 }
@@ -66,7 +61,7 @@ static void init_check_env(struct vmx_nested *n)
 	u32 extended = cpuid(0x80000001, 0).edx;
 
 	n->env = (struct vmx_check_env){
-		.physical_reserved = ~BITS(physical_bits() - 1, 0),
+		.physical_reserved = ~BITS(vmx_physical_bits() - 1, 0),
 		.linear_width = 48,
 		.has_sgx = cpuid(7, 0).ebx & BIT(2),
 		.has_rtm = cpuid(7, 0).ebx & BIT(11),

@@ -60,6 +60,25 @@ static inline void merge_msr_words(struct bitmap_page *to, const struct bitmap_p
 	to->word[write] = ~msrs | page23->word[write];
 }
 
+/* The task priority of a virtual x2APIC is the processor's to serve, threshold and all: it is let
+ * through from such an entry to the exit that L2 sees. Those are never light or plain. */
+static bool has_virtual_x2apic(const struct vmx_slot *s)
+{
+	return vmcs_active_proc2(&s->v23) & PROC2_X2APIC;
+}
+
+static void show_x2apic(struct vmx_nested *n, const struct vmx_slot *s)
+{
+	merge_msr_words(n->msr_bitmap13, s->msr_page23, MSR_X2APIC_TPR / 64,
+			BIT(MSR_X2APIC_TPR % 64));
+}
+
+void vmx_hide_x2apic(struct vmx_nested *n)
+{
+	n->msr_bitmap13->word[MSR_X2APIC_TPR / 64] = ~0ULL;
+	n->msr_bitmap13->word[(MSR_X2APIC_TPR + MSR_BITMAP_WRITE_LOW) / 64] = ~0ULL;
+}
+
 /* L2's MSR bitmap: of ones when every MSR exits, or when L2 has no memory there. */
 static const struct bitmap_page *msr_page(const struct vmx_nested *n, const struct vmx_slot *s)
 {
@@ -251,7 +270,7 @@ static bool exit_is_plain(const struct vmx_nested *n, const struct vmx_slot *s)
 	return !vmcs_get(v, EXIT_MSR_STORE_COUNT) && !vmcs_get(v, EXIT_MSR_LOAD_COUNT) &&
 	       (vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64) &&
 	       (vmcs_get(v, ENTRY_CONTROLS) & ENTRY_LOAD_PAT) && !vmx_switch_flushes(n, s) &&
-	       !n->ways.full;
+	       !has_virtual_x2apic(s) && !n->ways.full;
 }
 
 /* Everything that an entry may need; false when it failed, and then `*outcome` says how. */
@@ -281,8 +300,10 @@ static bool enter_full(struct vmx_nested *n, struct vmx_slot *s, enum outcome *o
 		return false;
 	}
 	s->steady = vmx_check_is_steady(&s->v23, &n->env) &&
-		    !vmcs_get(&s->v23, ENTRY_MSR_LOAD_COUNT);
+		    !vmcs_get(&s->v23, ENTRY_MSR_LOAD_COUNT) && !has_virtual_x2apic(s);
 	s->msr_page23 = msr_page(n, s);
+	if (has_virtual_x2apic(s))
+		show_x2apic(n, s);
 	s->plain_exit = exit_is_plain(n, s);
 	vmx_host_derive(&s->host, &s->v23, vmcs_get(&n->v12, ENTRY_CONTROLS));
 	return true;

@@ -284,6 +284,9 @@ static inline bool vmx_switch_flushes(const struct vmx_nested *n, const struct v
 	return !n->ways.flush && !(vmcs_active_proc2(&s->v23) & PROC2_VPID);
 }
 
+/* L3's accesses to the task priority of an x2APIC exit again. */
+void vmx_hide_x2apic(struct vmx_nested *n);
+
 /* What the switch between L2 and L3 invalidates, and what changes of ept13 made stale. */
 void vmx_flush_for_switch(struct vmx_nested *n, const struct vmx_slot *s);
 void vmx_flush_ept13(struct vmx_nested *n, struct vmx_slot *s);

@@ -215,6 +215,7 @@ static void leave_l3_beyond_state(struct vmx_nested *n, struct vmx_slot *s)
 {
 	load_host_pdptes(n, &s->v23);
 	load_msrs(n, &s->v23);
+	vmx_hide_x2apic(n);
 	vmx_flush_for_switch(n, s);
 }
 

@@ -24,9 +24,9 @@ struct vcpu {
 	u64 stack;                     /* L1's stack pointer in the entry stub's caller */
 	void (*enter)(struct vcpu *v); /* the entry stub that is due */
 
-	u32 level;            /* what runs or has just exited: 2 or 3 */
-	u64 rip;              /* at the exit */
-	struct fault fault;   /* for OUTCOME_EXCEPTION */
+	u32 level;          /* what runs or has just exited: 2 or 3 */
+	u64 rip;            /* at the exit */
+	struct fault fault; /* for OUTCOME_EXCEPTION */
 	enum stats_mode stats_mode;
 	void *backend_state;
 	u32 index;

@@ -55,7 +55,7 @@ static inline bool has_pending(void)
 		if (NESTBED_COUNT_ACCESSES)                                                 \
 			__asm__ volatile("addq %0, %%gs:%c1"                                \
 					 :                                                  \
-					 : "re"((u64)(n)),                                          \
+					 : "re"((u64)(n)),                                  \
 					   "i"(offsetof(struct cpu_head, accesses.counter)) \
 					 : "cc");                                           \
 	} while (0)

@@ -10,8 +10,10 @@
 #include "l1-hypervisor/memory.h"
 
 #define APIC_BASE_X2APIC BIT(10)
+#define APIC_BASE_ENABLE BIT(11)
 #define APIC_BASE_PAGE   BITS(51, 12)
 
+#define APIC_SPURIOUS  0xf0U
 #define APIC_ICR_LOW   0x300U
 #define APIC_ICR_HIGH  0x310U
 #define MSR_X2APIC_ICR (MSR_X2APIC_FIRST + (APIC_ICR_LOW >> 4))

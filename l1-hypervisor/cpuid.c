@@ -8,6 +8,7 @@
 
 #define LEAF_1_ECX_VMX       BIT(5)
 #define LEAF_1_ECX_OSXSAVE   BIT(27)
+#define LEAF_1_EDX_APIC      BIT(9)
 #define LEAF_7_ECX_OSPKE     BIT(4)
 #define LEAF_EXT_EDX_SYSCALL BIT(11)
 
@@ -34,6 +35,8 @@ void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *ou
 {
 	if (leaf == 1) {
 		put_bit(&out->ecx, LEAF_1_ECX_OSXSAVE, view->cr4 & CR4_OSXSAVE);
+		if (view->apic_is_off)
+			put_bit(&out->edx, LEAF_1_EDX_APIC, false);
 		if (!view->nested)
 			put_bit(&out->ecx, LEAF_1_ECX_VMX, false);
 	} else if (leaf == 7) {

@@ -14,6 +14,7 @@ struct cpuid_view {
 	u64 cr4;
 	bool code64; /* it runs in 64-bit mode */
 	bool nested; /* it may use VMX or SVM */
+	bool apic_is_off;
 };
 
 /* Whether the processor's own answer for a leaf is L2's. That of every other leaf goes through

@@ -16,6 +16,8 @@ struct vmx_vcpu {
 	struct vmx_core core;
 	struct ways ways;
 	bool nested_on;
+	bool apic_is_off; /* by IA32_APIC_BASE, which holds apic_base then */
+	u64 apic_base;
 };
 
 static inline struct vmx_vcpu *vmx_of(struct vcpu *vcpu)
@@ -63,6 +65,13 @@ vmx_handler vmx_handle_none, vmx_handle_cpuid, vmx_handle_xsetbv, vmx_handle_inv
 	vmx_handle_ept_misconfig, vmx_handle_entry_failure, vmx_handle_vmx, vmx_handle_exception,
 	vmx_handle_vmread, vmx_handle_vmwrite, vmx_handle_vmresume, vmx_handle_cr, vmx_handle_rdmsr,
 	vmx_handle_wrmsr, vmx_handle_task_switch;
+
+/* MSRs of the machine as L2 has them; false is #GP. In vmx_msr.c. */
+bool vmx_guest_rdmsr(u32 msr, u64 *value);
+bool vmx_guest_wrmsr(u32 msr, u64 value);
+
+/* L2 writes IA32_APIC_BASE; false is #GP. In vmx_apic_base.c. */
+bool vmx_apic_base_write(struct vmx_vcpu *v, u64 value);
 
 /* Exits of L3 that L2 does not want: L1 serves them for L3. */
 enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason);

@@ -26,6 +26,25 @@ static u64 feature_control(const struct vmx_vcpu *v)
 	return FEATURE_CONTROL_LOCK | (v->nested_on ? FEATURE_CONTROL_VMX_OUTSIDE_SMX : 0);
 }
 
+/* The machine's MSRs as L2 has them. */
+bool vmx_guest_rdmsr(u32 msr, u64 *value)
+{
+	const struct vmx_vcpu *v = vmx_of(this_vcpu());
+
+	if (msr == MSR_APIC_BASE && v->apic_is_off) {
+		*value = v->apic_base;
+		return true;
+	}
+	return rdmsr_safe(msr, value);
+}
+
+bool vmx_guest_wrmsr(u32 msr, u64 value)
+{
+	if (msr == MSR_APIC_BASE)
+		return vmx_apic_base_write(vmx_of(this_vcpu()), value);
+	return wrmsr_safe(msr, value);
+}
+
 enum outcome vmx_handle_rdmsr(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_vcpu *v = vmx_of(vcpu);
@@ -39,7 +58,7 @@ enum outcome vmx_handle_rdmsr(struct vcpu *vcpu, u64 reason)
 	else if (msr >= MSR_VMX_BASIC && msr <= MSR_VMX_VMFUNC)
 		known = read_capability(v, msr, &value);
 	else
-		known = rdmsr_safe(msr, &value);
+		known = vmx_guest_rdmsr(msr, &value);
 	if (!known)
 		return vmx_fault(vcpu, EXC_GP, true, 0);
 	vcpu->regs.r[REG_RAX] = (u32)value;
@@ -56,7 +75,7 @@ enum outcome vmx_handle_wrmsr(struct vcpu *vcpu, u64 reason)
 	(void)reason;
 	if (msr == MSR_X2APIC_ICR && apic_is_x2apic() && startup_icr_write(value))
 		return OUTCOME_ADVANCE;
-	if (msr == MSR_FEATURE_CONTROL || !wrmsr_safe(msr, value))
+	if (msr == MSR_FEATURE_CONTROL || !vmx_guest_wrmsr(msr, value))
 		return vmx_fault(vcpu, EXC_GP, true, 0);
 	return OUTCOME_ADVANCE;
 }

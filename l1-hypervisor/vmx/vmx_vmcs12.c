@@ -52,12 +52,13 @@ void vmx_write_host_state(struct vcpu *vcpu)
 	vmcs_write(HOST_RIP, (u64)vmx_exit);
 }
 
-/* Intercepts of L1's own: the MSRs that say what VMX can do, writes to the exit ports, and start-up
- * IPIs while CPUs wait for them. */
+/* Intercepts of L1's own: the MSRs that say what VMX can do, IA32_APIC_BASE, writes to the exit
+ * ports, and start-up IPIs while CPUs wait for them. */
 static void fill_bitmaps12(struct vmx_nested *n)
 {
 	bitmap_set(n->msr_bitmap12, MSR_BITMAP_READ_LOW + MSR_FEATURE_CONTROL);
 	bitmap_set(n->msr_bitmap12, MSR_BITMAP_WRITE_LOW + MSR_FEATURE_CONTROL);
+	bitmap_set(n->msr_bitmap12, MSR_BITMAP_WRITE_LOW + MSR_APIC_BASE);
 	for (u32 msr = MSR_VMX_BASIC; msr <= MSR_VMX_VMFUNC; msr++)
 		bitmap_set(n->msr_bitmap12, MSR_BITMAP_READ_LOW + msr);
 	if (startup_is_watched())

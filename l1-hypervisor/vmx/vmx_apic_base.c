@@ -1,0 +1,67 @@
+/*
+ * L2's IA32_APIC_BASE: global disabling of the local APIC, and where its page may be. SDM 3A
+ * "Enabling or Disabling the Local APIC", "x2APIC State Transitions".
+ * QUIRK(bochs-2.7): a local APIC that was disabled globally ignores IA32_APIC_BASE from then on, so
+ * it is never really disabled unless L2 wants it back in a mode that demands this. Software
+ * disables it instead, which keeps it as silent. DEVIATION: while it is off its page still answers,
+ * and afterwards most registers have kept their values.
+ */
+#include "l1-hypervisor/apic.h"
+#include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/vmx/vmx.h"
+
+#define APIC_BASE_BSP BIT(8)
+#define SPURIOUS_OFF  0xffU /* the value after reset: disabled by software */
+
+static void silence(void)
+{
+	if (apic_is_x2apic())
+		wrmsr(MSR_X2APIC_FIRST + (APIC_SPURIOUS >> 4), SPURIOUS_OFF);
+	else
+		*apic_register(APIC_SPURIOUS) = SPURIOUS_OFF;
+}
+
+/* L1's memory must stay memory. */
+static bool page_is_allowed(u64 value)
+{
+	struct memory_range own = memory_taken();
+	u64 page = value & APIC_BASE_PAGE;
+
+	return page < own.start || page >= own.end;
+}
+
+static bool turn_off(struct vmx_vcpu *v, u64 value)
+{
+	u64 defined = APIC_BASE_BSP | BITS(v->core.physical_bits - 1, PAGE_SHIFT);
+
+	if (value & ~defined)
+		return false;
+	if (!v->apic_is_off)
+		silence();
+	v->apic_is_off = true;
+	v->apic_base = value;
+	bitmap_set(v->nested.msr_bitmap12, MSR_BITMAP_READ_LOW + MSR_APIC_BASE);
+	return true;
+}
+
+static bool turn_on(struct vmx_vcpu *v, u64 value)
+{
+	if (value & APIC_BASE_X2APIC)
+		return false;
+	if (apic_is_x2apic())
+		wrmsr(MSR_APIC_BASE, v->apic_base);
+	if (!wrmsr_safe(MSR_APIC_BASE, value))
+		return false;
+	v->apic_is_off = false;
+	bitmap_clear(v->nested.msr_bitmap12, MSR_BITMAP_READ_LOW + MSR_APIC_BASE);
+	return true;
+}
+
+bool vmx_apic_base_write(struct vmx_vcpu *v, u64 value)
+{
+	if (!page_is_allowed(value))
+		return false;
+	if (!(value & APIC_BASE_ENABLE))
+		return turn_off(v, value);
+	return v->apic_is_off ? turn_on(v, value) : wrmsr_safe(MSR_APIC_BASE, value);
+}

@@ -120,23 +120,23 @@ def dump_of(ring: bytes) -> str:
     return "\n".join(lines) + "\n"
 
 
-def ring_of(oldest: int, entries: list[bytes]) -> str:
-    """The dump of a ring; the oldest entry's number is given."""
-    header = trace.HEADER.pack(trace.MAGIC, oldest * trace.ENTRY.size, trace.ENTRIES)
+def ring_of(newest: int, entries: list[bytes]) -> str:
+    """The dump of a ring; the newest entry's number is given."""
+    header = trace.HEADER.pack(trace.MAGIC, newest * trace.ENTRY.size)
     unused = (trace.ENTRIES - len(entries)) * bytes(trace.ENTRY.size)
     return dump_of(header + b"".join(entries) + unused)
 
 
 def test_the_ring_of_exits_is_read_oldest_first():
     entries = [trace.ENTRY.pack(0x400000 + i, 10) for i in range(trace.ENTRIES)]
-    events = trace.from_dump(ring_of(8, entries))
+    events = trace.from_dump(ring_of(7, entries))
     assert [event["rip"] for event in events] == [0x400000 + (8 + i) % 32 for i in range(32)]
     assert {event["name"] for event in events} == {"CPUID"}
 
 
 def test_the_ring_tells_exits_of_l3():
     entries = [trace.ENTRY.pack(0x1000, 10), trace.ENTRY.pack(0x2000, 10 | trace.LEVEL3)]
-    assert [event["level"] for event in trace.from_dump(ring_of(2, entries))] == [2, 3]
+    assert [event["level"] for event in trace.from_dump(ring_of(1, entries))] == [2, 3]
 
 
 def test_unused_entries_and_foreign_memory_are_no_trace():

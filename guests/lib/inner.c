@@ -26,13 +26,19 @@ static u8 ept_pages[EPT_PAGES * PAGE_SIZE] __attribute__((aligned(4096)));
 static bool launched;
 static bool without_ept;
 
+void inner_read_words(const char *words)
+{
+	static const char *const choices[] = { "on", "off", NULL };
+
+	without_ept = words_choice(words, "ept", choices) == 1;
+}
+
 int inner_main(const struct guest_args *args, const struct suite *const *suites)
 {
 	static const char *const names[] = { "ept", NULL };
-	static const char *const choices[] = { "on", "off", NULL };
 
 	words_allow(args->words, names);
-	without_ept = words_choice(args->words, "ept", choices) == 1;
+	inner_read_words(args->words);
 	inner_init();
 	return suites_run(suites);
 }

@@ -37,6 +37,9 @@ extern const struct vmx_features *const inner_features;
 /* What main() of a conformance guest does: runs the suites under the word ept=on|off. */
 int inner_main(const struct guest_args *args, const struct suite *const *suites);
 
+/* Reads the word ept=on|off; inner_main() does. */
+void inner_read_words(const char *words);
+
 /* False with ept=off: tests that need EPT are left out, as on a platform that has none. */
 bool inner_with_ept(void);
 

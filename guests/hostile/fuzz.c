@@ -1,0 +1,211 @@
+/*
+ * Random VMX instructions with random operands, and now and then an entry. What would end this
+ * guest itself, as it would on a bare processor, is kept sane: host state, exit MSR lists, and
+ * where the inner guest starts, so that it leaves at once.
+ */
+#include "guests/hostile/hostile.h"
+#include "guests/lib/exceptions.h"
+#include "guests/lib/inner.h"
+#include "guests/lib/tap.h"
+#include "l1-hypervisor/leaf/insn.h"
+#include "l1-hypervisor/leaf/string.h"
+
+#define CANARY 0xa5
+
+CODE(fuzz_code, 64, "vmcall");
+
+static u64 state;
+static const struct hostile *hostile;
+static struct vmx_region regions[4];
+static u8 canary[PAGE_SIZE] __attribute__((aligned(4096)));
+static u32 entries;
+
+/* xorshift64* */
+static u64 random(void)
+{
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return state * 0x2545f4914f6cdd1dULL;
+}
+
+static u64 below(u64 limit)
+{
+	return (random() >> 32) % limit;
+}
+
+/* Mostly our own regions, else something odd. */
+static u64 random_pointer(void)
+{
+	switch (below(8)) {
+	case 0:
+		return hostile->theirs + below(256) * PAGE_SIZE;
+	case 1:
+		return random();
+	case 2:
+		return (u64)&regions[below(ARRAY_SIZE(regions))] + below(PAGE_SIZE);
+	case 3:
+		return (u64)&inner_vmxon;
+	default:
+		return (u64)&regions[below(ARRAY_SIZE(regions))];
+	}
+}
+
+static u64 random_value(void)
+{
+	switch (below(6)) {
+	case 0:
+		return random();
+	case 1:
+		return BIT(below(64));
+	case 2:
+		return ~0ULL;
+	case 3:
+		return random_pointer();
+	default:
+		return below(16);
+	}
+}
+
+/* Nearly always a field that may exist. */
+static u64 random_field(void)
+{
+	u64 field = below(4) << 13 | below(4) << 10 | below(32) << 1;
+
+	return below(32) ? field | (below(8) == 0) : random();
+}
+
+/* A field whose value would end us at the next exit. */
+static bool is_deadly(u64 field)
+{
+	u32 type = (field >> 10) & 3;
+
+	return type == VMCS_TYPE_HOST || (field & ~1ULL) == VMCS_EXIT_MSR_STORE_COUNT ||
+	       (field & ~1ULL) == VMCS_EXIT_MSR_LOAD_COUNT || (field & ~1ULL) == VMCS_EXIT_CONTROLS;
+}
+
+/* An operand of 16 bytes, or an address where none is. */
+static const void *random_operand(void)
+{
+	static u64 operand[2];
+
+	operand[0] = random_pointer();
+	operand[1] = random_value();
+	return below(16) ? (const void *)operand : (const void *)(random_value() | BIT(63));
+}
+
+/* The inner guest leaves at once, whatever else is wrong with it. */
+static void make_entry_safe(void)
+{
+	vmx_vmwrite(VMCS_GUEST_RIP, (u64)fuzz_code);
+	vmx_vmwrite(VMCS_GUEST_ACTIVITY, below(8) ? VMX_ACTIVE : 4 + below(8));
+	vmx_vmwrite(VMCS_GUEST_IDTR_LIMIT, 0);
+	vmx_vmwrite(VMCS_GUEST_CS_BASE, 0);
+}
+
+static void enter(void)
+{
+	struct inner_exit exit;
+
+	if (!below(4))
+		inner_reset(fuzz_code, NULL);
+	for (u64 i = below(4); i; i--) {
+		u64 field = random_field();
+
+		if (!is_deadly(field))
+			vmx_vmwrite(field, random_value());
+	}
+	vmx_vmptrld((u64)&inner_vmcs);
+	make_entry_safe();
+	if (below(2))
+		inner_launch(&exit);
+	else
+		inner_resume(&exit);
+	entries += exit.status == VMX_SUCCEED;
+}
+
+#define TRY_OPERAND(text)                                             \
+	__asm__ volatile(TRY(text)                                    \
+			 :                                            \
+			 : "r"(random_operand()), "r"(random_value()) \
+			 : "cc", "memor"                              \
+				 "y")
+
+static void execute_one(void)
+{
+	u64 field = random_field(), value = random_value();
+
+	switch (below(12)) {
+	case 0:
+		TRY_OPERAND("vmxon (%0)");
+		break;
+	case 1:
+		TRY_OPERAND("vmclear (%0)");
+		break;
+	case 2:
+	case 3:
+		TRY_OPERAND("vmptrld (%0)");
+		break;
+	case 4:
+		TRY_OPERAND("vmptrst (%0)");
+		break;
+	case 5:
+		__asm__ volatile(TRY("vmread %1, %0") : "+r"(value) : "r"(field) : "cc");
+		break;
+	case 6:
+		if (!is_deadly(field))
+			__asm__ volatile(TRY("vmwrite %1, %0") : : "r"(field), "r"(value) : "cc");
+		break;
+	case 7:
+		TRY_OPERAND("invept (%0), %1");
+		break;
+	case 8:
+		TRY_OPERAND("invvpid (%0), %1");
+		break;
+	case 9:
+		__asm__ volatile(TRY("vmfunc") : : "a"(value), "c"(field) : "memory");
+		break;
+	case 10:
+		if (!below(8)) {
+			__asm__ volatile(TRY("vmxoff") : : : "cc", "memory");
+			inner_init();
+		}
+		break;
+	default:
+		enter();
+		break;
+	}
+}
+
+static bool canary_lives(void)
+{
+	for (u32 i = 0; i < sizeof(canary); i++) {
+		if (canary[i] != CANARY)
+			return false;
+	}
+	return true;
+}
+
+int hostile_fuzz(const struct hostile *h)
+{
+	struct inner_exit exit;
+
+	hostile = h;
+	state = h->seed * 0x9e3779b97f4a7c15UL + 1;
+	memset(canary, CANARY, sizeof(canary));
+	tap_plan(3);
+	inner_init();
+	for (u32 i = 0; i < ARRAY_SIZE(regions); i++)
+		regions[i].revision = inner_vmxon.revision;
+	inner_reset(fuzz_code, NULL);
+	for (u64 i = 0; i < h->count; i++)
+		execute_one();
+	tap_note("{\"entries\":%u}", entries);
+	tap_ok(canary_lives(), "our memory is as it was");
+	tap_ok(entries > 0, "some random entries were made");
+	inner_reset(fuzz_code, NULL);
+	inner_run(&exit);
+	tap_ok(exit.status == VMX_SUCCEED && exit.reason == VMX_EXIT_VMCALL,
+	       "an ordinary entry works after all");
+	return tap_status();
+}

@@ -34,9 +34,11 @@
 #define KVM_TSS_AREA   0xfffbd000UL
 #define KVM_IDENTITY   0xfffbc000ULL
 #define COM1           0x3f8
+#define COM1_LINE      (COM1 + 3)
 #define COM1_STATUS    (COM1 + 5)
 #define COM1_LAST      (COM1 + 7)
 #define STATUS_DRAINED 0x60 /* line status: everything is sent */
+#define LINE_DIVISOR   0x80 /* line control: the data register is the divisor */
 #define FLAT_LIMIT     0xffffffffU
 #define CODE_SELECTOR  0x08
 #define DATA_SELECTOR  0x10
@@ -46,6 +48,7 @@ struct machine {
 	struct kvm_run *run;
 	bool ended;
 	bool good;
+	u8 line_control;
 	size_t output_length;
 	char output[OUTPUT_MAX];
 };
@@ -221,8 +224,11 @@ static void set_features(struct machine *m)
 
 static void guest_writes(struct machine *m, u16 port, const u8 *data)
 {
-	if (port == COM1 && m->output_length < OUTPUT_MAX) {
-		m->output[m->output_length++] = (char)*data;
+	if (port == COM1) {
+		if (!(m->line_control & LINE_DIVISOR) && m->output_length < OUTPUT_MAX)
+			m->output[m->output_length++] = (char)*data;
+	} else if (port == COM1_LINE) {
+		m->line_control = *data;
 	} else if (port == NB_PORT_BOCHS_EXIT) {
 		m->good = *data == 'D';
 		m->ended = true;

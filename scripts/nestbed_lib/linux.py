@@ -30,6 +30,9 @@ examples:
   nestbed linux --cpus 2 --command "cat /proc/interrupts"
   nestbed linux --strategy tlb=flush --json linux.json
   nestbed linux --native                         the native boot only
+  nestbed linux --no-compare --memory 384 --file build/tools/kvm_client \\
+      --file build/guests/bench.elf --command "/kvm_client /bench.elf 'bench ops=cpuid level=3'"
+                                                 Linux's KVM as L2, the bench as its L3
 """
 # Enough for the kernel, its initramfs and L1. A tick of Linux's clock comes 250 times in a second
 # of emulated time, so a second must have many instructions.
@@ -101,6 +104,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="COMMAND",
         help="a shell command to run in the guest; may be repeated",
+    )
+    group.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a file for the guest's root directory; may be repeated",
     )
     group.add_argument(
         "--bzimage",
@@ -287,11 +298,14 @@ def command(arguments: argparse.Namespace) -> int:
     limits = commands.limits(arguments)
     if arguments.native and arguments.no_compare:
         raise NestbedError("--native and --no-compare contradict each other: leave one out.")
+    for file in arguments.file:
+        if not file.is_file():
+            raise NestbedError(f"There is no file {file} for the guest: give an existing one.")
     err.print("[dim]making the Linux guest (its kernel is fetched once)[/]")
     image = linux_image.make()
     with tempfile.TemporaryDirectory(prefix="nestbed-linux-") as name:
         initrd = Path(name) / "initramfs.cpio"
-        linux_image.with_commands(image, arguments.commands, initrd)
+        linux_image.with_commands(image, arguments.commands, initrd, arguments.file)
         boot = make_boot(arguments, image, initrd, arguments.native)
         if arguments.native or arguments.no_compare:
             outcome = run(platform, boot, commands.write_through, limits)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from nestbed_lib import paths
 
 OVERHEAD_PERCENT_MAX = 1.0
 
@@ -20,6 +21,27 @@ def test_linux_boots_as_l2(nestbed, tmp_path, cpus):
     start = next(event for event in result["log"] if event["ev"] == "start")
     assert start["cpus"] == cpus
     assert "CPUID" in said.out and "native" in said.out
+
+
+def test_kvm_runs_its_guest_on_nestbed(nestbed):
+    """Linux's own KVM as the hypervisor in L2: the bench is its guest, L3 of Nestbed."""
+    client, bench = (paths.BUILD / name for name in ("tools/kvm_client", "guests/bench.elf"))
+    said = nestbed(
+        *("linux", "--no-compare", "--memory", 384, "--file", client, "--file", bench),
+        *("--strategy", "vmcs=shadow,vmcs.fields=kvm,merge=dirty", "--command"),
+        f"/{client.name} /{bench.name} 'bench ops=cpuid,wrmsr,in,touch n=20 cold=off level=3'",
+    )
+    assert said.status == 0, said.out + said.err
+    lines = said.out.splitlines()
+    assert "    1..4" in lines
+    for number, op in enumerate(("cpuid", "wrmsr", "in", "touch"), 1):
+        assert f"    ok {number} - {op} warm" in lines
+
+
+def test_a_missing_file_for_the_guest_is_refused(nestbed):
+    """Before anything is booted."""
+    said = nestbed("linux", "--file", "no/such/file")
+    assert "no/such/file" in said.one_sentence()
 
 
 def test_a_failing_command_is_a_failing_run(nestbed):

@@ -21,6 +21,8 @@ COMMON   := -std=gnu11 -g $(WARNINGS) -I. -I$(BUILD)/include -MMD -MP
 STACK8   := $(if $(findstring clang,$(CC)),-mstack-alignment=8,-mpreferred-stack-boundary=3)
 TARGET   := -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
 	    -mcmodel=small -fno-asynchronous-unwind-tables -fcf-protection=none $(STACK8)
+# `make COUNT=0` leaves out the counters of the instructions that L1 executes: what do they cost?
+TARGET   += $(if $(filter 0,$(COUNT)),-DNESTBED_COUNT_ACCESSES=0)
 HOST     := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 ROM      := -m32 -march=i686 -Os -ffreestanding -mgeneral-regs-only -fno-stack-protector -fno-pic \
 	    -fno-asynchronous-unwind-tables -fcf-protection=none
@@ -108,7 +110,7 @@ fields: $(BUILD)/tools/fields ## print the VMCS field table
 clean: ## remove build/ and results/
 	rm -rf $(BUILD) results
 
-# --- Generated headers and the stamp of the flags ---
+# --- Generated headers, and the stamp of compiler and flags ---
 
 write-if-changed = { mkdir -p $(@D) && cat >$@.$$$$ && \
 		   if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi; }
@@ -119,7 +121,8 @@ $(BUILD)/include/version.h: FORCE
 		echo unknown)" | $(write-if-changed)
 
 $(BUILD)/flags: FORCE
-	@printf '%s\n' '$(CC) $(COMMON) $(TARGET)' '$(HOST)' '$(ROM)' '$(LINK)' | $(write-if-changed)
+	@printf '%s\n' "$$($(CC) --version | head -n 1)" '$(CC) $(COMMON) $(TARGET)' '$(HOST)' \
+		'$(ROM)' '$(LINK)' | $(write-if-changed)
 
 $(BUILD)/include/asm_offsets.h: l1-hypervisor/asm_offsets.c $(BUILD)/flags
 	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -MF $(@:.h=.d) -MT $@ \

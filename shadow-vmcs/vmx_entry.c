@@ -123,7 +123,6 @@ static void fill_merge_in(const struct vmx_nested *n, const struct vmx_slot *s,
 		.msr_bitmap13 = n->msr_bitmap13_at.v,
 		.io_bitmap_a13 = n->io_bitmaps13_at.v,
 		.io_bitmap_b13 = n->io_bitmaps13_at.v + PAGE_SIZE,
-		.io_merged = s->io_merged,
 	};
 	if (s->stale & BIT(VG_APIC)) {
 		in->virtual_apic13 = page_for_hardware(n, vmcs_get(v, VIRTUAL_APIC_ADDR));
@@ -166,6 +165,12 @@ static void load_pdptes(struct vmx_nested *n, struct vmx_slot *s)
 	s->stale |= BIT(VG_PDPTE);
 }
 
+static void publish_msrs(const struct vmx_nested *n, struct vmx_slot *s)
+{
+	vmx_publish_rest(&n->v13, BIT(VG_MSR));
+	s->efer13 = vmcs_get(&n->v13, GUEST_EFER);
+}
+
 static void merge_and_publish(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
 {
 	struct vmx_merge_in in;
@@ -176,7 +181,9 @@ static void merge_and_publish(struct vmx_nested *n, struct vmx_slot *s, u32 grou
 		return;
 	fill_merge_in(n, s, &in);
 	vmx_merge(&in, groups, &n->v13);
-	vmx_publish_rest(&n->v13, groups);
+	vmx_publish_rest(&n->v13, groups & ~BIT32(VG_MSR));
+	if (groups & BIT(VG_MSR))
+		publish_msrs(n, s);
 	if (groups & BIT(VG_HOST))
 		vmcs_write(HOST_PAT, vmcs_get(&n->v13, HOST_PAT));
 }
@@ -195,7 +202,7 @@ static u32 load_msrs(struct vmx_nested *n, struct vmx_slot *s)
 	vmx_merge(&in, BIT(VG_MSR), &n->v13);
 	failed = vmx_msr_load_list(n, PA2(vmcs_get(&s->v23, ENTRY_MSR_LOAD_ADDR)), count, &n->v13);
 	vmx_load(n, &s->vmcs13);
-	vmx_publish_rest(&n->v13, BIT(VG_MSR));
+	publish_msrs(n, s);
 	return failed;
 }
 
@@ -217,14 +224,17 @@ static bool check_vmfail(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
 /* What changed since vmcs13 was merged last, besides what L2 wrote. */
 static u32 stale_groups(struct vmx_nested *n, struct vmx_slot *s)
 {
-	if (s->io_merged) {
-		s->io_merged = false;
+	if (s->passes)
 		s->stale |= BIT(VG_CTRL);
-	}
+	if (s->passes & PASSES_DR)
+		s->stale |= BIT(VG_MSR);
+	s->passes = 0;
 	note_stage2(n, s);
 	if (s->stale & (BIT(VG_CR) | BIT(VG_STAGE2) | BIT(VG_PDPTE)))
 		load_pdptes(n, s);
 	/* Controls decide about these too. */
+	if (s->stale & BIT(VG_SWITCH))
+		s->stale |= BIT(VG_CTRL);
 	if (s->stale & BIT(VG_CTRL))
 		s->stale |= BIT(VG_TSC) | BIT(VG_APIC);
 	if (s->stale & (BIT(VG_SWITCH) | BIT(VG_CR)))
@@ -241,7 +251,7 @@ static u32 stale_groups(struct vmx_nested *n, struct vmx_slot *s)
 static inline bool is_light(const struct vmx_nested *n, const struct vmx_slot *s)
 {
 	return s->steady && !((s->stale | s->unchecked) & ~BIT32(VG_RIP)) && !n->ways.full &&
-	       !s->io_merged && stage2_is_same(n, s);
+	       !s->passes && stage2_is_same(n, s);
 }
 
 static bool enter_light(struct vmx_nested *n, struct vmx_slot *s)
@@ -261,16 +271,21 @@ static bool enter_light(struct vmx_nested *n, struct vmx_slot *s)
 	return true;
 }
 
+static bool has_all(u32 controls, u32 wanted)
+{
+	return (controls & wanted) == wanted;
+}
+
 /* Whether exits from this entry on only load host state, the usual case: no MSR lists, no PDPTEs,
- * no flush, and a PAT that hardware loads. */
+ * no flush, a PAT that hardware loads, and an EFER that L2 has saved and loaded. */
 static bool exit_is_plain(const struct vmx_nested *n, const struct vmx_slot *s)
 {
 	const struct vmcs_fields *v = &s->v23;
 
 	return !vmcs_get(v, EXIT_MSR_STORE_COUNT) && !vmcs_get(v, EXIT_MSR_LOAD_COUNT) &&
-	       (vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64) &&
-	       (vmcs_get(v, ENTRY_CONTROLS) & ENTRY_LOAD_PAT) && !vmx_switch_flushes(n, s) &&
-	       !has_virtual_x2apic(s) && !n->ways.full;
+	       has_all(vmcs_get(v, EXIT_CONTROLS), EXIT_HOST_64 | EXIT_SAVE_EFER) &&
+	       has_all(vmcs_get(v, ENTRY_CONTROLS), ENTRY_LOAD_PAT | ENTRY_LOAD_EFER) &&
+	       !vmx_switch_flushes(n, s) && !has_virtual_x2apic(s) && !n->ways.full;
 }
 
 /* Everything that an entry may need; false when it failed, and then `*outcome` says how. */
@@ -279,6 +294,11 @@ static bool enter_full(struct vmx_nested *n, struct vmx_slot *s, enum outcome *o
 	struct vmx_verdict verdict;
 	u32 failed_msr;
 
+	/* What L3 inherits follows from the entry controls, and those are known only now. */
+	if (s->stale & BIT(VG_SWITCH)) {
+		vmx_load(n, &n->vmcs12);
+		read_inherited(n, s);
+	}
 	if (n->ways.full)
 		s->unchecked = VG_ALL;
 	collect_for_checks(n, s);

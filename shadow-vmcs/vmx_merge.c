@@ -20,11 +20,20 @@ static void copy_group(const struct vmcs_fields *from, enum vmcs_group wanted,
 }
 
 /* Every access to a port exits until an exit shows that the bitmaps are worth merging. */
-static u32 merge_io(const struct vmx_merge_in *in, u32 proc23)
+static u32 merge_io(u32 proc23)
 {
-	if (in->io_merged || !(proc23 & (PROC_IO_BITMAPS | PROC_UNCONDITIONAL_IO)))
-		return PROC_IO_BITMAPS;
-	return PROC_UNCONDITIONAL_IO;
+	return proc23 & (PROC_IO_BITMAPS | PROC_UNCONDITIONAL_IO) ? PROC_UNCONDITIONAL_IO
+								  : PROC_IO_BITMAPS;
+}
+
+/* vmcs13 saves and loads DR7, for the exits that L1 serves. Unless L2 does so too, what L3 writes
+ * to it must be gone at L2's next entry, so L1 has to know whether it writes. */
+static u32 watch_dr(const struct vmcs_fields *v23)
+{
+	bool kept = (vmcs_get(v23, EXIT_CONTROLS) & EXIT_SAVE_DEBUG) &&
+		    (vmcs_get(v23, ENTRY_CONTROLS) & ENTRY_LOAD_DEBUG);
+
+	return kept ? 0 : PROC_MOV_DR;
 }
 
 static void merge_controls(const struct vmx_merge_in *in, struct vmcs_fields *v13)
@@ -37,7 +46,7 @@ static void merge_controls(const struct vmx_merge_in *in, struct vmcs_fields *v1
 	copy_group(b, VG_CTRL, v13);
 	vmcs_set(v13, PIN_CONTROLS, vmcs_get(a, PIN_CONTROLS) | vmcs_get(b, PIN_CONTROLS));
 	proc &= ~(PROC_IO_BITMAPS | PROC_UNCONDITIONAL_IO);
-	vmcs_set(v13, PROC_CONTROLS, proc | merge_io(in, proc23));
+	vmcs_set(v13, PROC_CONTROLS, proc | merge_io(proc23) | watch_dr(b));
 	/* Whether VPIDs are used at all is L1's way of keeping translations apart. */
 	vmcs_set(v13, PROC_CONTROLS2,
 		 (vmcs_get(a, PROC_CONTROLS2) & ~(PROC2_L2_DECIDES | PROC2_VMCS_SHADOWING)) |

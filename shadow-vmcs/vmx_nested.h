@@ -41,6 +41,11 @@ struct vcpu;
 void vmx_resume(struct vcpu *vcpu);
 void vmx_launch(struct vcpu *vcpu);
 
+/* What L3 does without an exit, since one has shown that it does it, until its next entry: accesses
+ * to ports by merged I/O bitmaps, and to debug registers. */
+#define PASSES_PORTS 1U
+#define PASSES_DR    2U
+
 /* A VMCS region of L1's and the stub that enters it. */
 struct hw_vmcs {
 	pa1_t region;
@@ -74,7 +79,8 @@ struct vmx_slot {
 	struct nept_slot *ept13;      /* NULL when L3 runs on ept12 */
 	u64 ept13_key;                /* it is still the same one while its key is this */
 	u16 vpid13;
-	bool io_merged; /* the I/O bitmaps are merged in; else every access exits */
+	u8 passes;                            /* PASSES_...: of what L1 alone intercepts */
+	u64 efer13;                           /* as merged last */
 	const struct bitmap_page *msr_page23; /* L2's MSR bitmap, or one of ones */
 };
 
@@ -212,7 +218,6 @@ struct vmx_merge_in {
 	u16 vpid13;
 	u64 msr_bitmap13, io_bitmap_a13, io_bitmap_b13;
 	u64 virtual_apic13, apic_access13;
-	bool io_merged;
 };
 
 /* Fills the rows of `groups` in v13. Pure. */
@@ -224,6 +229,8 @@ void vmx_merge(const struct vmx_merge_in *in, u32 groups, struct vmcs_fields *v1
 bool vmx_l2_wants(const struct vmx_nested *n, u32 reason);
 /* L3 makes an I/O access that L2 does not want: the I/O bitmaps are merged, and L3 tries again. */
 void vmx_merge_io_bitmaps(struct vmx_nested *n);
+/* L3 accesses a debug register, which L2 does not want: it tries again, and L1 remembers. */
+void vmx_pass_dr(struct vmx_nested *n);
 /* L3 ends with the exit that vmcs13 holds; L2 goes on in its exit handler. */
 void vmx_reflect(struct vmx_nested *n, u64 reason);
 /* As vmx_reflect() for an NMI that came while L1 ran. */

@@ -219,8 +219,11 @@ static void leave_l3_beyond_state(struct vmx_nested *n, struct vmx_slot *s)
 	vmx_flush_for_switch(n, s);
 }
 
-static void collect_beyond_state(struct vmx_nested *n, struct vmx_slot *s)
+static void collect_beyond_state(struct vmx_nested *n, struct vmx_slot *s, u64 efer3)
 {
+	/* Unless L2 has it saved, the next entry begins with the EFER of this one. */
+	if (efer3 != s->efer13)
+		s->stale |= BIT(VG_MSR);
 	if (n->ways.full)
 		vmx_collect(n, s, VG_IN_13);
 	store_msrs(n, s);
@@ -241,7 +244,7 @@ static void reflect(struct vmx_nested *n, bool nmi)
 		s->event_changed = true;
 	}
 	if (unlikely(!s->plain_exit))
-		collect_beyond_state(n, s);
+		collect_beyond_state(n, s, efer3);
 	leave_l3(n, s, efer3, interruptibility);
 	if (unlikely(!s->plain_exit))
 		leave_l3_beyond_state(n, s);

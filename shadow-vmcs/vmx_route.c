@@ -155,7 +155,13 @@ void vmx_merge_io_bitmaps(struct vmx_nested *n)
 		else
 			n->io_bitmaps13[i] = n->io_bitmaps12[i];
 	}
-	n->current->io_merged = true;
+	n->current->passes |= PASSES_PORTS;
 	vmcs_write(PROC_CONTROLS,
 		   (vmcs_read(PROC_CONTROLS) & ~PROC_UNCONDITIONAL_IO) | PROC_IO_BITMAPS);
+}
+
+void vmx_pass_dr(struct vmx_nested *n)
+{
+	n->current->passes |= PASSES_DR;
+	vmcs_write(PROC_CONTROLS, vmcs_read(PROC_CONTROLS) & ~PROC_MOV_DR);
 }

@@ -72,7 +72,7 @@ static bool fill(struct vmx_nested *n, struct vmx_slot *s, pa2_t at)
 	s->unchecked = VG_ALL;
 	s->in_13 = 0;
 	s->all_published = false;
-	s->io_merged = false;
+	s->passes = 0;
 	return true;
 }
 

@@ -205,6 +205,9 @@ void vmx_set23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value)
 	/* RIP is alone in its group and overwritten whole. */
 	if (row == F_GUEST_RIP)
 		s->in_13 &= ~group;
+	else if (group == BIT32(VG_SWITCH))
+		/* What the last exit saved follows from the controls as they were. */
+		vmx_collect(n, s, group | BIT32(VG_MSR));
 	else if (s->in_13 & group)
 		vmx_collect(n, s, group);
 	value &= vmcs_value_mask(row);

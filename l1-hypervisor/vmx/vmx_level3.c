@@ -41,45 +41,69 @@ static enum outcome io(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
 
-	if (n->current->io_merged)
+	if (n->current->passes & PASSES_PORTS)
 		return vmx_handle_io(vcpu, reason);
 	vmx_merge_io_bitmaps(n);
 	return OUTCOME_RESUME;
 }
 
-/* Where an entry loads L3's PAT, an exit has put L2's in its place: L3's own is in vmcs13. */
-static bool pat_is_in_vmcs13(const struct vcpu *vcpu)
+/* MSRs that an exit has given L1's or L2's value: L3's own is in vmcs13. False for any other. */
+static bool is_in_vmcs13(const struct vcpu *vcpu, u32 *field)
 {
-	return (u32)vcpu->regs.r[REG_RCX] == MSR_PAT &&
-	       (vmcs_read(ENTRY_CONTROLS) & ENTRY_LOAD_PAT);
+	switch ((u32)vcpu->regs.r[REG_RCX]) {
+	case MSR_DEBUGCTL:
+		*field = VMCS_GUEST_DEBUGCTL;
+		return true;
+	case MSR_PAT:
+		*field = VMCS_GUEST_PAT;
+		return vmcs_read(ENTRY_CONTROLS) & ENTRY_LOAD_PAT;
+	default:
+		return false;
+	}
 }
 
 static enum outcome l3_rdmsr(struct vcpu *vcpu, u64 reason)
 {
-	u64 pat;
+	u64 value;
+	u32 field;
 
-	if (likely(!pat_is_in_vmcs13(vcpu)))
+	if (likely(!is_in_vmcs13(vcpu, &field)))
 		return vmx_handle_rdmsr(vcpu, reason);
-	pat = vmcs_read(GUEST_PAT);
-	vcpu->regs.r[REG_RAX] = (u32)pat;
-	vcpu->regs.r[REG_RDX] = pat >> 32;
+	value = vmread_raw(field);
+	vcpu->regs.r[REG_RAX] = (u32)value;
+	vcpu->regs.r[REG_RDX] = value >> 32;
 	return OUTCOME_ADVANCE;
 }
 
-/* The processor says whether a PAT is valid. */
-static enum outcome l3_wrmsr(struct vcpu *vcpu, u64 reason)
+/* Whether WRMSR takes the value. Of a PAT the processor says so; L1 itself must not run with every
+ * IA32_DEBUGCTL, which may have branches written to memory. */
+static bool is_valid(const struct vmx_nested *n, u32 field, u64 value)
 {
-	const u64 *r = vcpu->regs.r;
-	u64 pat = r[REG_RDX] << 32 | (u32)r[REG_RAX];
 	u64 ours;
 
-	if (likely(!pat_is_in_vmcs13(vcpu)))
-		return vmx_handle_wrmsr(vcpu, reason);
+	if (field == VMCS_GUEST_DEBUGCTL)
+		return !(value & ~n->env.debugctl_allowed) && rdmsr_safe(MSR_DEBUGCTL, &ours);
 	ours = rdmsr(MSR_PAT);
-	if (!wrmsr_safe(MSR_PAT, pat))
-		return vmx_fault(vcpu, EXC_GP, true, 0);
+	if (!wrmsr_safe(MSR_PAT, value))
+		return false;
 	wrmsr(MSR_PAT, ours);
-	vmcs_write(GUEST_PAT, pat);
+	return true;
+}
+
+static enum outcome l3_wrmsr(struct vcpu *vcpu, u64 reason)
+{
+	struct vmx_nested *n = &vmx_of(vcpu)->nested;
+	const u64 *r = vcpu->regs.r;
+	u64 value = r[REG_RDX] << 32 | (u32)r[REG_RAX];
+	u32 field;
+
+	if (likely(!is_in_vmcs13(vcpu, &field)))
+		return vmx_handle_wrmsr(vcpu, reason);
+	if (!is_valid(n, field, value))
+		return vmx_fault(vcpu, EXC_GP, true, 0);
+	vmwrite_raw(field, value);
+	/* Unless L2 has it saved, its next entry begins with what it always was. */
+	n->current->stale |= BIT(VG_MSR);
 	return OUTCOME_ADVANCE;
 }
 
@@ -91,6 +115,9 @@ enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason)
 		return stage2(vcpu, reason);
 	case VMX_EXIT_IO:
 		return io(vcpu, reason);
+	case VMX_EXIT_DR_ACCESS:
+		vmx_pass_dr(&vmx_of(vcpu)->nested);
+		return OUTCOME_RESUME;
 	case VMX_EXIT_RDMSR:
 		return l3_rdmsr(vcpu, reason);
 	case VMX_EXIT_WRMSR:

@@ -17,12 +17,6 @@ bool merge_l2_wants_ports(const struct merge_case *m)
 	return m->v23.f[F_PROC_CONTROLS] & (PROC_IO_BITMAPS | PROC_UNCONDITIONAL_IO);
 }
 
-/* Only bitmaps that L2 uses can have been merged in. */
-static void choose_io(struct fake_random *random, struct merge_case *m)
-{
-	m->in.io_merged = (m->v23.f[F_PROC_CONTROLS] & PROC_IO_BITMAPS) && fake_once_in(random, 2);
-}
-
 void merge_make(struct fake_random *random, struct merge_case *m)
 {
 	randomize(random, &m->v12);
@@ -39,7 +33,6 @@ void merge_make(struct fake_random *random, struct merge_case *m)
 		.virtual_apic13 = fake_random(random),
 		.apic_access13 = fake_random(random),
 	};
-	choose_io(random, m);
 	m->v13 = m->before;
 }
 
@@ -71,7 +64,6 @@ void merge_make_allowed(struct fake_random *random, struct merge_case *m)
 	vmx_caps_offer(&platform, &offer, &offered);
 	merge_make(random, m);
 	allow_controls(&offered, &m->v23);
-	choose_io(random, m);
 	m->v12.f[F_PIN_CONTROLS] = vmx_cap_must(&platform, MSR_VMX_TRUE_PINBASED_CTLS);
 	m->v12.f[F_PROC_CONTROLS] = vmx_cap_must(&platform, MSR_VMX_TRUE_PROCBASED_CTLS) |
 				    PROC_MSR_BITMAPS | PROC_IO_BITMAPS | PROC_SECONDARY;

@@ -200,13 +200,13 @@ static void make_vmcss(struct vmx_nested *n)
 {
 	for (u32 i = 0; i < VMX_SLOTS; i++) {
 		n->slot[i].at = NO_VMCS;
-		n->slot[i].vmcs13.region = fake_vmcs_new();
-		n->slot[i].shadow.region = fake_vmcs_new();
+		n->slot[i].vmcs13 = (struct hw_vmcs){ fake_vmcs_new(), vmx_launch };
+		n->slot[i].shadow = (struct hw_vmcs){ fake_vmcs_new(), vmx_launch };
 		fake_vmcs_at(n->slot[i].vmcs13.region)->fields.f[F_LINK_POINTER] = ~0ULL;
 	}
 	for (u32 i = 0; i < VMX_VPIDS; i++)
 		n->vpid23[i] = ~0U;
-	n->vmcs12.region = fake_vmcs_new();
+	n->vmcs12 = (struct hw_vmcs){ fake_vmcs_new(), vmx_launch };
 	vmx_load(n, &n->vmcs12);
 }
 
@@ -411,13 +411,23 @@ void l2_start(u32 i)
 	l2_make_vmcs(i);
 }
 
+/* The entry by the stub that L1 chose: VMLAUNCH needs a clear VMCS, VMRESUME a launched one. */
+static void hardware_enters(void)
+{
+	assert_ptr_equal(entry_stub, fake_vmx.current->launched ? vmx_resume : vmx_launch);
+	fake_vmx.current->launched = true;
+	entry_stub = vmx_resume;
+}
+
 enum outcome l2_enter(bool launch)
 {
 	enum outcome outcome = execute(launch ? VMX_EXIT_VMLAUNCH : VMX_EXIT_VMRESUME, 0);
 
 	assert_int_equal(outcome == OUTCOME_RESUME, machine.level == 3);
-	if (machine.level == 3)
+	if (machine.level == 3) {
 		assert_ptr_equal(fake_vmx.current, l3_vmcs());
+		hardware_enters();
+	}
 	return outcome;
 }
 

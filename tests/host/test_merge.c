@@ -64,15 +64,21 @@ static u64 given(const struct merge_case *m, int row)
 	}
 }
 
-/* Either level's, always with MSR bitmaps and secondary controls. Ports exit by the bitmaps that
- * are given, or all of them while L2's are not merged into those. */
+static bool loads(const struct merge_case *m, u32 control)
+{
+	return m->v23.f[F_ENTRY_CONTROLS] & control;
+}
+
+/* Either level's, always with MSR bitmaps and secondary controls. All ports exit when L2 wants any,
+ * until its bitmaps are merged; and the debug registers, when L3 must not keep what it writes. */
 static u64 proc(const struct merge_case *m, int row)
 {
-	bool all_ports = merge_l2_wants_ports(m) && !m->in.io_merged;
+	bool keeps_dr = loads(m, ENTRY_LOAD_DEBUG) && (m->v23.f[F_EXIT_CONTROLS] & EXIT_SAVE_DEBUG);
 	u64 controls = of_either(m, row) | PROC_MSR_BITMAPS | PROC_SECONDARY;
 
 	controls &= ~(u64)(PROC_IO_BITMAPS | PROC_UNCONDITIONAL_IO);
-	return controls | (all_ports ? PROC_UNCONDITIONAL_IO : PROC_IO_BITMAPS);
+	controls |= keeps_dr ? 0 : PROC_MOV_DR;
+	return controls | (merge_l2_wants_ports(m) ? PROC_UNCONDITIONAL_IO : PROC_IO_BITMAPS);
 }
 
 /* Bit by bit: what is a permission is L2's to give; VPIDs are L1's; an intercept is either's. */
@@ -101,11 +107,6 @@ static u64 proc2(const struct merge_case *m, int row)
 		}
 	}
 	return controls;
-}
-
-static bool loads(const struct merge_case *m, u32 control)
-{
-	return m->v23.f[F_ENTRY_CONTROLS] & control;
 }
 
 /* Either level's; but an exit that L1 serves must leave L3's PAT alone, unless the next entry loads

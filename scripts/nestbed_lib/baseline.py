@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import re
-import subprocess
 from pathlib import Path
 
 from . import paths
@@ -14,7 +12,6 @@ KEY = ("level", "op", "state", "profile", "vmcs", "merge", "ept", "tlb")
 TICKS = ("ticks_min", "ticks_median", "ticks_max")
 COUNTS = ("hw_exits_per_op", "l1_vmreads_per_op", "l1_vmwrites_per_op", "l1_vmptrlds_per_op")
 HEAD = ("history", "compiler")
-COMPILER = re.compile(r"(GCC: .*|.*clang version .*)")
 
 
 def path_for(platform: str, cpu_model: str) -> Path:
@@ -23,15 +20,8 @@ def path_for(platform: str, cpu_model: str) -> Path:
 
 
 def compiler() -> str:
-    """What compiled L1, from its own comment section."""
-    dump = subprocess.run(
-        ["readelf", "-p", ".comment", str(paths.built("nestbed64.elf"))],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = COMPILER.search(dump.stdout)
-    return found.group(1).strip() if found else "unknown"
+    """What compiled L1: the first line of the build's stamp."""
+    return paths.built("flags").read_text().partition("\n")[0]
 
 
 def key_of(row: dict) -> str:

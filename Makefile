@@ -142,8 +142,7 @@ $(BUILD)/l1/%.o: %.S $(BUILD)/flags | $(GENERATED)
 	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) $(TARGET) -c -o $@ $<
 
 $(BUILD)/nestbed.lds: $(L1_SCRIPT) l1-hypervisor/layout.h $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(CC) -E -P -x c -I. -o $@ $<
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) -E -P -x c -I. -o $@ $<
 
 $(BUILD)/nestbed64.elf: $(L1_OBJECTS) $(BUILD)/nestbed.lds
 	$(call quiet,LINK)$(LINK) -T $(BUILD)/nestbed.lds -o $@ $(L1_OBJECTS)

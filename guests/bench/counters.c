@@ -13,26 +13,18 @@ static struct nestbed_counters read_counters(void)
 	return counters;
 }
 
-static struct nestbed_counters difference(struct nestbed_counters a, struct nestbed_counters b)
+/* to += times * from, modulo 2^64: times may stand for a negative number. */
+static void add(struct nestbed_counters *to, const struct nestbed_counters *from, u64 times)
 {
-	return (struct nestbed_counters){
-		.exits = a.exits - b.exits,
-		.vmreads = a.vmreads - b.vmreads,
-		.vmwrites = a.vmwrites - b.vmwrites,
-		.vmptrlds = a.vmptrlds - b.vmptrlds,
-	};
+	to->exits += times * from->exits;
+	to->vmreads += times * from->vmreads;
+	to->vmwrites += times * from->vmwrites;
+	to->vmptrlds += times * from->vmptrlds;
 }
 
 void counting_init(struct counting *c, u32 level)
 {
-	*c = (struct counting){ .available = false };
-	/* A guest hypervisor without Nestbed below has none. This first one may also fill tables.
-	 */
-	if (!level || nestbed_counters(&c->start) != NB_OK)
-		return;
-	c->available = true;
-	c->start = read_counters();
-	c->cost = difference(read_counters(), c->start);
+	*c = (struct counting){ .available = level != 0 };
 }
 
 void counting_start(struct counting *c)
@@ -43,13 +35,16 @@ void counting_start(struct counting *c)
 
 void counting_stop(struct counting *c)
 {
-	struct nestbed_counters since;
+	struct nestbed_counters end;
 
 	if (!c->available)
 		return;
-	since = difference(difference(read_counters(), c->start), c->cost);
-	c->sum.exits += since.exits;
-	c->sum.vmreads += since.vmreads;
-	c->sum.vmwrites += since.vmwrites;
-	c->sum.vmptrlds += since.vmptrlds;
+	end = read_counters();
+	add(&c->sum, &end, 1);
+	add(&c->sum, &c->start, -1UL);
+}
+
+void counting_less(struct counting *c, const struct counting *other, u64 times)
+{
+	add(&c->sum, &other->sum, 0 - times);
 }

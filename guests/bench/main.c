@@ -16,7 +16,7 @@
 #include "l1-hypervisor/leaf/string.h"
 
 #define DEFAULT_RUNS 300
-#define WARM_UP_RUNS 3
+#define LEAD_RUNS    3 /* not kept: they come before the state is steady */
 #define MAX_OPS      32
 #define LIST_SIZE    200
 #define OUR_LEVEL    2 /* when nothing says it */
@@ -96,41 +96,68 @@ static void read_words(struct bench *b, const struct guest_args *args)
 	share_memory(b, args);
 }
 
-static void run_warm(struct bench *b, const struct op *op, struct operands *o, u64 runs,
+/* Runs an operation `lead + runs` times and keeps the ticks of the last `runs`. */
+static void run_warm(struct bench *b, const struct op *op, struct operands *o, u64 lead, u64 runs,
 		     struct counting *counting)
 {
+	counting_init(counting, b->nestbed_level);
 	counting_start(counting);
-	for (u64 i = 0; i < runs; i++) {
+	for (u64 i = 0; i < lead + runs; i++) {
 		if (op->prepare)
 			op->prepare(o);
-		b->samples[i] = op->once(o);
+		b->samples[i < lead ? 0 : i - lead] = op->once(o);
 	}
 	counting_stop(counting);
 }
 
+/* What a few runs more than LEAD_RUNS make Nestbed do is what they alone do. */
+static void measure_warm(struct bench *b, const struct op *op, struct operands *o,
+			 struct counting *counting)
+{
+	struct counting lead;
+
+	run_warm(b, op, o, LEAD_RUNS, 0, &lead);
+	run_warm(b, op, o, LEAD_RUNS, 0, &lead);
+	run_warm(b, op, o, LEAD_RUNS, b->runs, counting);
+	counting_less(counting, &lead, 1);
+}
+
 /*
  * What the loop itself needs is filled again, by a run of the empty operation, before counting:
- * the counters tell what the operation alone made Nestbed do.
+ * the counters tell what `op` alone made Nestbed do.
  */
 static void run_cold(struct bench *b, const struct op *op, struct operands *o, u64 runs,
 		     struct counting *counting)
 {
+	counting_init(counting, b->nestbed_level);
 	for (u64 i = 0; i < runs; i++) {
+		u64 ticks;
+
 		if (op->prepare)
 			op->prepare(o);
 		if (b->nestbed_level)
 			nestbed_call(NB_OP_DROP_STAGE2);
 		bench_ops[0].once(o);
 		counting_start(counting);
-		b->samples[i] = op->once(o);
+		ticks = op->once(o);
 		counting_stop(counting);
+		b->samples[i] = ticks;
 	}
+}
+
+static void measure_cold(struct bench *b, const struct op *op, struct operands *o,
+			 struct counting *counting)
+{
+	struct counting nothing;
+
+	run_cold(b, op, o, 1, &nothing);
+	run_cold(b, &bench_ops[0], o, 1, &nothing);
+	run_cold(b, op, o, b->runs, counting);
+	counting_less(counting, &nothing, b->runs);
 }
 
 static void measure(struct bench *b, const struct op *op, bool cold)
 {
-	void (*run)(struct bench *, const struct op *, struct operands *, u64, struct counting *) =
-		cold ? run_cold : run_warm;
 	struct result result = {
 		.op = op->name,
 		.state = cold ? "cold" : "warm",
@@ -141,10 +168,10 @@ static void measure(struct bench *b, const struct op *op, bool cold)
 	memset(b->samples, 0, b->runs * sizeof(*b->samples));
 	if (op->start)
 		op->start(&operands);
-	counting_init(&result.counting, b->nestbed_level);
-	run(b, op, &operands, b->runs < WARM_UP_RUNS ? b->runs : WARM_UP_RUNS, &result.counting);
-	counting_init(&result.counting, b->nestbed_level);
-	run(b, op, &operands, b->runs, &result.counting);
+	if (cold)
+		measure_cold(b, op, &operands, &result.counting);
+	else
+		measure_warm(b, op, &operands, &result.counting);
 	if (op->stop)
 		op->stop();
 	statistics_take(b->samples, b->runs, &result.ticks);

@@ -17,7 +17,8 @@
 
 #define HLT_PERIOD 100 /* timer periods: 84 microseconds */
 
-/* RAX and RDX belong to RDTSC; `text` may change RBX and RCX too. */
+/* The flags are the same at every run: L1 may do less for state that did not change. RAX and RDX
+ * belong to RDTSC; `text` may change RBX and RCX too. */
 #define TIMED(name, text)                                                                       \
 	__attribute__((section(".text.bench_timed"))) static u64 name(const struct operands *o) \
 	{                                                                                       \
@@ -27,7 +28,7 @@
 		register u64 r11 __asm__("r11") = o->r11;                                       \
 		u64 rcx = o->rcx;                                                               \
 		u64 low, high;                                                                  \
-		__asm__ volatile("rdtsc\n\t"                                                    \
+		__asm__ volatile("xor %%r8d, %%r8d\n\trdtsc\n\t"                                \
 				 "mov %%eax, %%r8d\n\t"                                         \
 				 "mov %%edx, %%r9d\n\t" text "\n\t"                             \
 				 "rdtsc"                                                        \

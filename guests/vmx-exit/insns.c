@@ -33,6 +33,7 @@ CODE(x_rdseed, 64, "rdseed %ecx" INNER_DONE);
 CODE(x_invpcid, 64, "invpcid 0x10(%rdi, %rcx, 4), %rdx" INNER_DONE);
 CODE(x_mov_from_dr, 64, "mov %dr7, %rbx" INNER_DONE);
 CODE(x_mov_to_dr, 64, "mov %rsi, %dr2" INNER_DONE);
+CODE(x_xsaves, 64, "xsaves (%rdi)\n\txrstors (%rdi)" INNER_DONE);
 CODE(x_ud, 64, "ud2" INNER_DONE);
 
 #define QUAL_DR(number, from, reg) ((number) | (from) << 4 | (reg) << 8)
@@ -40,6 +41,12 @@ CODE(x_ud, 64, "ud2" INNER_DONE);
 static void allow_xsetbv(void)
 {
 	inner_set_bits(VMCS_GUEST_CR4, CR4_OSXSAVE);
+}
+
+static void allow_xsaves(void)
+{
+	allow_xsetbv();
+	vmx_set(VMCS_XSS_BITMAP, ~0ULL);
 }
 
 static void disable_tsc(void)
@@ -140,6 +147,9 @@ static const struct exit_case no_exits[] = {
 	{ "RDSEED does not exit", RULE_NOT("RDSEED exiting"), x_rdseed, NO_EXIT },
 	{ "INVPCID does not exit", RULE_NOT("INVLPG exiting"), x_invpcid, NO_EXIT,
 	  .more.proc2 = PROC2_INVPCID, .rdi = BUFFER, .rdx = 2 },
+	{ "XSAVES and XRSTORS do not exit",
+	  "XSAVES exits if EDX:EAX & IA32_XSS & XSS-exiting bitmap is not 0", x_xsaves, NO_EXIT,
+	  .more.proc2 = PROC2_XSAVES, .rax = 1, .rdi = BUFFER, .prepare = allow_xsaves },
 	{ "MOV from DR does not exit", RULE_NOT("MOV-DR exiting"), x_mov_from_dr, NO_EXIT },
 	{ "MOV to DR does not exit", RULE_NOT("MOV-DR exiting"), x_mov_to_dr, NO_EXIT },
 };
@@ -161,6 +171,8 @@ static const struct exit_case faults[] = {
 	{ "INVPCID not enabled is #UD", RULE_ENABLE("enable INVPCID"), x_invpcid, RAISES_UD },
 	{ "INVPCID not enabled is #UD before it exits", RULE_ENABLE("enable INVPCID"), x_invpcid,
 	  RAISES_UD, .more.proc = PROC_INVLPG },
+	{ "XSAVES not enabled is #UD", RULE_ENABLE("enable XSAVES/XRSTORS"), x_xsaves, RAISES_UD,
+	  .rax = 1, .rdi = BUFFER, .prepare = allow_xsetbv },
 	{ "UD2 is #UD", "an exception by the bitmap", x_ud, RAISES_UD },
 };
 

@@ -22,6 +22,8 @@ MODEL = "corei7_skylake_x"
 # emulated time has this many instructions.
 IPS = 4_000_000
 EMULATED_EPOCH = 946684800
+# MiB of the host that Bochs takes at most; memory of the machine beyond it comes from a file.
+HOST_MEMORY_MAX = 2048
 DEBUGGER_SECONDS = 20
 
 CONFIGURATION = """\
@@ -32,7 +34,7 @@ display_library: rfb, options="timeout=0"
 vga: extension=none, update_freq=1, realtime=0
 romimage: file={rom}, address=0
 ata0-master: type=disk, path=disk.img, mode=flat, cylinders={cylinders}, heads={heads}, spt={spt}
-megs: {memory}
+memory: guest={memory}, host={host}
 cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs={ignore}
 clock: sync=none, time0={epoch}
 log: bochs.log
@@ -90,6 +92,7 @@ class Bochs:
             heads=bootdisk.HEADS,
             spt=bootdisk.SECTORS_PER_TRACK,
             memory=boot.memory,
+            host=min(boot.memory, HOST_MEMORY_MAX),
             model=self.model,
             cpus=boot.cpus,
             ips=self.ips,

@@ -19,7 +19,7 @@ static bool controls_allowed(u32 controls, const struct vmx_caps *caps, u32 msr)
 	return !(~controls & vmx_cap_must(caps, msr)) && !(controls & ~vmx_cap_may(caps, msr));
 }
 
-/* SDM 3C "TPR Shadow" rules of "Checks on VM-Execution Control Fields" (27.2.1.1); the one on VTPR
+/* SDM 3C "TPR Shadow" rules of "VM-Execution Control Fields" (27.2.1.1); the one on VTPR
  * reads memory, which no group tells the changes of. */
 static enum vmx_rule_id check_vtpr(const struct vmcs_fields *v, const struct vmx_check_env *env)
 {

@@ -1,6 +1,6 @@
 /*
  * The walk; see walk.h. 32-bit, PAE and 4-level paging, with 4-KiB, 2-MiB and 4-MiB pages: SDM 3A
- * "Paging" (chapter 5). The guest has one CPU, so entries are read and written without locks.
+ * "Paging" (chapter 4). The guest has one CPU, so entries are read and written without locks.
  */
 #include "guests/hv/walk.h"
 

@@ -1,7 +1,7 @@
 /*
  * Exceptions of the inner guest and the exception bitmap: with their bit set they exit and say what
- * they were, without it they are delivered. SDM 3C "Exceptions" (26.2), "Information for VM Exits
- * Due to Vectored Events" (28.2.2).
+ * they were, without it they are delivered. SDM 3C "Other Causes of VM Exits" (26.2), "Information
+ * for VM Exits Due to Vectored Events" (28.2.2).
  */
 #include "guests/vmx-event/event.h"
 #include "guests/lib/pages.h"

@@ -1,6 +1,6 @@
 /*
  * Page faults of the inner guest: the exception bitmap's bit 14 together with the error code's mask
- * and match. SDM 3C "Exceptions" (26.2).
+ * and match. SDM 3C "Other Causes of VM Exits" (26.2).
  */
 #include "guests/vmx-event/event.h"
 #include "guests/lib/pages.h"

@@ -1,6 +1,6 @@
 /*
  * What the handling of an exit came to, as far as the guest can see it. Handlers decide; the core
- * applies the outcome in one place, vcpu_finish().
+ * applies the outcome in one place: for VMX that is vmx_finish().
  */
 #ifndef LEAF_OUTCOME_H
 #define LEAF_OUTCOME_H

@@ -103,8 +103,8 @@ enum outcome vmx_handle_invd(struct vcpu *vcpu, u64 reason)
 	return OUTCOME_ADVANCE;
 }
 
-/* In VMX operation an INIT is held back until L2 leaves it (SDM 3C "Detecting and Enabling VMX").
- */
+/* In VMX operation an INIT is held back until L2 leaves it: SDM 3C "Restrictions on VMX Operation"
+ * (24.8). */
 enum outcome vmx_handle_init(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;

@@ -191,16 +191,18 @@ static void merge_and_publish(struct vmx_nested *n, struct vmx_slot *s, u32 grou
 /* The number of the entry of L2's MSR list that could not be loaded, or 0. */
 static u32 load_msrs(struct vmx_nested *n, struct vmx_slot *s)
 {
+	struct vmx_msr_state state = { &n->v13,
+				       vmcs_get(&s->v23, ENTRY_CONTROLS) & ENTRY_LOAD_PAT };
 	u32 count = vmcs_get(&s->v23, ENTRY_MSR_LOAD_COUNT);
 	struct vmx_merge_in in;
 	u32 failed;
 
 	if (likely(!count))
 		return 0;
-	vmx_collect(n, s, BIT(VG_MSR));
+	vmx_collect(n, s, BIT(VG_MSR) | BIT(VG_CR));
 	fill_merge_in(n, s, &in);
-	vmx_merge(&in, BIT(VG_MSR), &n->v13);
-	failed = vmx_msr_load_list(n, PA2(vmcs_get(&s->v23, ENTRY_MSR_LOAD_ADDR)), count, &n->v13);
+	vmx_merge(&in, BIT(VG_MSR) | BIT(VG_CR), &n->v13);
+	failed = vmx_msr_load_list(n, PA2(vmcs_get(&s->v23, ENTRY_MSR_LOAD_ADDR)), count, &state);
 	vmx_load(n, &s->vmcs13);
 	publish_msrs(n, s);
 	return failed;

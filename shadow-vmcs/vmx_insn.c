@@ -252,11 +252,6 @@ static RARE enum outcome invept(struct vmx_nested *n)
 	return OUTCOME_VMSUCCEED;
 }
 
-static bool is_canonical(u64 address)
-{
-	return (u64)((int64_t)(address << 16) >> 16) == address;
-}
-
 /* SDM 3C "INVVPID": bits 40 to 43 of IA32_VMX_EPT_VPID_CAP say which types there are. */
 static RARE enum outcome invvpid(struct vmx_nested *n)
 {
@@ -272,7 +267,7 @@ static RARE enum outcome invvpid(struct vmx_nested *n)
 		return fail(n, VMXERR_INVALIDATE_OPERAND);
 	if (type != INVVPID_ALL && !descriptor[0])
 		return fail(n, VMXERR_INVALIDATE_OPERAND);
-	if (type == INVVPID_ADDRESS && !is_canonical(descriptor[1]))
+	if (type == INVVPID_ADDRESS && !is_canonical(descriptor[1], n->env.linear_width))
 		return fail(n, VMXERR_INVALIDATE_OPERAND);
 	vmx_drop_vpid(n, (enum invvpid_type)type, (u16)descriptor[0], descriptor[1]);
 	return OUTCOME_VMSUCCEED;

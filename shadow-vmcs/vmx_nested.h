@@ -267,10 +267,18 @@ void vmx_set23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value);
 
 /* --- vmx_msr_list.c --- */
 
+/* A guest's MSRs that hardware switches with the VMCS: the rows of VG_MSR, for RDMSR also the bases
+ * of FS and GS, and for EFER's sake CR0. */
+struct vmx_msr_state {
+	struct vmcs_fields *fields;
+	bool has_pat; /* else the guest's PAT is in the processor */
+};
+
 /* Loads `count` MSRs from L2's list at `at`; 0, or the number (from 1) of the entry that failed. */
-u32 vmx_msr_load_list(struct vmx_nested *n, pa2_t at, u32 count, struct vmcs_fields *state);
-/* Stores MSRs into it; `state` has those that hardware switched away. False when one cannot be. */
-bool vmx_msr_store_list(struct vmx_nested *n, pa2_t at, u32 count, const struct vmcs_fields *state);
+u32 vmx_msr_load_list(struct vmx_nested *n, pa2_t at, u32 count, struct vmx_msr_state *state);
+/* Stores MSRs into it. False when one cannot be. */
+bool vmx_msr_store_list(struct vmx_nested *n, pa2_t at, u32 count,
+			const struct vmx_msr_state *state);
 
 /* --- vmx_stage2.c --- */
 

@@ -85,25 +85,20 @@ bool vmx_operand_segment_allows(u32 segment, u64 offset, u32 size, bool write)
 	return last <= limit;
 }
 
-static bool is_canonical(u64 address)
-{
-	u32 unused = vmcs_read(GUEST_CR4) & CR4_LA57 ? 7 : 16;
-
-	return (u64)((int64_t)(address << unused) >> unused) == address;
-}
-
 /* SDM 3A "Memory Organization": the linear address, or #GP(0), for SS #SS(0). */
 static bool linear_address(struct vmx_nested *n, u32 info, u32 size, bool write, u64 *linear)
 {
 	u32 segment = INFO_SEGMENT(info);
 	u64 offset = offset_of(n, info);
+	u32 width;
 	bool good;
 
 	if (vmx_operand_code64()) {
 		*linear = offset;
 		if (segment >= SEG_FS)
 			*linear += segment_field(VMCS_GUEST_ES_BASE, segment);
-		good = is_canonical(*linear) && is_canonical(*linear + size - 1);
+		width = vmcs_read(GUEST_CR4) & CR4_LA57 ? 57 : 48;
+		good = is_canonical(*linear, width) && is_canonical(*linear + size - 1, width);
 	} else {
 		*linear = (offset + segment_field(VMCS_GUEST_ES_BASE, segment)) & 0xffffffff;
 		good = vmx_operand_segment_allows(segment, offset, size, write);

@@ -169,14 +169,19 @@ static u32 interruptibility_after(const struct vmcs_fields *v, bool nmi, u32 int
 static void store_msrs(struct vmx_nested *n, struct vmx_slot *s)
 {
 	u32 count = vmcs_get(&s->v23, EXIT_MSR_STORE_COUNT);
-	struct vmcs_fields state;
+	struct vmcs_fields fields;
+	struct vmx_msr_state state = { &fields,
+				       vmcs_get(&s->v23, ENTRY_CONTROLS) & ENTRY_LOAD_PAT };
 
 	if (likely(!count))
 		return;
-	vmx_collect(n, s, BIT(VG_MSR));
-	state = s->v23;
-	vmcs_set(&state, GUEST_EFER, vmcs_read(GUEST_EFER));
-	vmcs_set(&state, GUEST_DEBUGCTL, vmcs_read(GUEST_DEBUGCTL));
+	vmx_collect(n, s, BIT(VG_MSR) | BIT(VG_SEG));
+	fields = s->v23;
+	/* L3's, also where L2 does not have them saved in the VMCS. */
+	vmx_load(n, &s->vmcs13);
+	vmcs_set(&fields, GUEST_EFER, vmcs_read(GUEST_EFER));
+	vmcs_set(&fields, GUEST_DEBUGCTL, vmcs_read(GUEST_DEBUGCTL));
+	vmcs_set(&fields, GUEST_PAT, vmcs_read(GUEST_PAT));
 	if (!vmx_msr_store_list(n, PA2(vmcs_get(&s->v23, EXIT_MSR_STORE_ADDR)), count, &state))
 		n->core->abort("L2 ended by a VMX abort: an MSR of its exit MSR-store list cannot "
 			       "be stored");
@@ -184,20 +189,21 @@ static void store_msrs(struct vmx_nested *n, struct vmx_slot *s)
 
 static void load_msrs(struct vmx_nested *n, const struct vmcs_fields *v)
 {
-	static const u8 rows[] = { F_GUEST_EFER, F_GUEST_SYSENTER_CS, F_GUEST_SYSENTER_ESP,
-				   F_GUEST_SYSENTER_EIP, F_GUEST_DEBUGCTL };
+	static const u8 rows[] = { F_GUEST_EFER,         F_GUEST_SYSENTER_CS, F_GUEST_SYSENTER_ESP,
+				   F_GUEST_SYSENTER_EIP, F_GUEST_DEBUGCTL,    F_GUEST_CR0 };
 	u32 count = vmcs_get(v, EXIT_MSR_LOAD_COUNT);
-	struct vmcs_fields state;
+	struct vmcs_fields fields;
+	struct vmx_msr_state state = { &fields, false };
 
 	if (likely(!count))
 		return;
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
-		state.f[rows[i]] = vmread_raw(vmcs_table[rows[i]].encoding);
+		fields.f[rows[i]] = vmread_raw(vmcs_table[rows[i]].encoding);
 	if (vmx_msr_load_list(n, PA2(vmcs_get(v, EXIT_MSR_LOAD_ADDR)), count, &state))
 		n->core->abort("L2 ended by a VMX abort: an MSR of its exit MSR-load list cannot "
 			       "be loaded");
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
-		vmwrite_raw(vmcs_table[rows[i]].encoding, state.f[rows[i]]);
+		vmwrite_raw(vmcs_table[rows[i]].encoding, fields.f[rows[i]]);
 }
 
 /* From L3 to L2's exit handler, when v23 tells (or vmcs13 still holds) why. */

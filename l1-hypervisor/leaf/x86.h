@@ -1,6 +1,7 @@
 /*
  * Architectural constants of x86-64 that more than one room uses: control registers, EFER, MSR
- * numbers, exception vectors, page-fault error code, segment access rights as VMX holds them.
+ * numbers, exception vectors, page-fault error code, segment access rights as VMX holds them; and
+ * what a canonical address is.
  * VMX control bits are in shadow-vmcs/vmx_bits.h.
  */
 #ifndef LEAF_X86_H
@@ -173,6 +174,15 @@ enum exception {
 #define AR_DB        BIT(14)
 #define AR_G         BIT(15)
 #define AR_UNUSABLE  BIT(16)
+
+/* SDM 1 "Canonical Addressing": with `width` bits of linear address, the rest repeats the highest.
+ */
+static inline bool is_canonical(u64 address, u32 width)
+{
+	u32 unused = 64 - width;
+
+	return (u64)((int64_t)(address << unused) >> unused) == address;
+}
 
 /* Memory types of EPT entries, PAT and MTRRs. */
 enum memory_type { MEMTYPE_UC = 0, MEMTYPE_WC = 1, MEMTYPE_WT = 4, MEMTYPE_WP = 5, MEMTYPE_WB = 6 };

@@ -7,6 +7,7 @@
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/multiboot.h"
 #include "l1-hypervisor/leaf/nestbed_abi.h"
+#include "l1-hypervisor/leaf/string.h"
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/memory.h"
 #include "l1-hypervisor/stage2.h"
@@ -66,6 +67,8 @@ static void fill_bitmaps12(struct vmx_nested *n)
 	for (u32 port = 0; port < 4; port++)
 		bitmap_set(&n->io_bitmaps12[0], NB_PORT_QEMU_EXIT + port);
 	bitmap_set(&n->io_bitmaps12[1], NB_PORT_BOCHS_EXIT % BITMAP_BITS);
+	/* For an L3 whose ports L2 does not intercept at all. */
+	memcpy(n->io_bitmaps13, n->io_bitmaps12, 2 * PAGE_SIZE);
 }
 
 /* Controls, VPID and link pointer by the ways that are set. vmcs12 is loaded. */

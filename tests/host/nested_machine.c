@@ -193,6 +193,7 @@ static void make_pages(struct vmx_nested *n)
 	n->io_bitmaps13_at = PA1(BITMAPS_AT + PAGE_SIZE);
 	memset(n->msr_bitmap13, 0xff, PAGE_SIZE);
 	bitmap_set(&n->io_bitmaps12[0], 0xf4);
+	memcpy(n->io_bitmaps13, n->io_bitmaps12, 2 * PAGE_SIZE);
 	n->rows_offered = rows_offered;
 }
 

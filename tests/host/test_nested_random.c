@@ -93,6 +93,7 @@ static void expect_safe(const struct vmx_nested *n, const struct vmcs_fields *v)
 	expect_page(v, F_VIRTUAL_APIC_ADDR);
 	expect_page(v, F_APIC_ACCESS_ADDR);
 	expect_msr_bitmap(n);
+	assert_true(bitmap_test(n->io_bitmaps13, 0xf4));
 	for (int row = 0; row < VMCS_ROWS; row++)
 		if (vmcs_table[row].group == VG_HOST && row != F_HOST_PAT)
 			assert_int_equal(v->f[row], 0);

@@ -22,9 +22,21 @@ static void add(struct nestbed_counters *to, const struct nestbed_counters *from
 	to->vmptrlds += times * from->vmptrlds;
 }
 
+/* A guest hypervisor on bare hardware has a signature, but no Nestbed below to ask for counters. */
+static bool are_there(u32 level)
+{
+	static enum { UNKNOWN, THERE, NOT_THERE } known;
+	struct nestbed_counters counters;
+
+	if (known == UNKNOWN)
+		known = level != 0 && nestbed_counters(&counters) != NB_ERR_UNKNOWN ? THERE
+										    : NOT_THERE;
+	return known == THERE;
+}
+
 void counting_init(struct counting *c, u32 level)
 {
-	*c = (struct counting){ .available = level != 0 };
+	*c = (struct counting){ .available = are_there(level) };
 }
 
 void counting_start(struct counting *c)

@@ -41,10 +41,17 @@ enum outcome vmx_handle_exception(struct vcpu *vcpu, u64 reason)
 	return OUTCOME_RESUME;
 }
 
+/* QUIRK(bochs-2.7): once an L3 has waited for a start-up IPI, SMIs stay blocked on this CPU. Every
+ * exit saves that as blocking by SMI, which an entry outside SMM refuses. */
 enum outcome vmx_handle_entry_failure(struct vcpu *vcpu, u64 reason)
 {
+	u32 blocking = vmcs_read(GUEST_INTERRUPTIBILITY);
+
 	(void)vcpu;
-	(void)reason;
+	if (reason == VMX_EXIT_ENTRY_GUEST_STATE && (blocking & INTERRUPTIBILITY_SMI)) {
+		vmcs_write(GUEST_INTERRUPTIBILITY, blocking & ~INTERRUPTIBILITY_SMI);
+		return OUTCOME_RESUME;
+	}
 	panic("hardware refused to enter L2: exit reason 0x%x, qualification 0x%lx",
 	      vmcs_read(EXIT_REASON), vmcs_read(EXIT_QUALIFICATION));
 }

@@ -88,6 +88,9 @@ bool vmx_check_guest(const struct vmcs_fields *v, const struct vmx_caps *offered
 bool vmx_check_is_steady(const struct vmcs_fields *v, const struct vmx_check_env *env);
 bool vmx_check_rip(const struct vmcs_fields *v, const struct vmx_check_env *env);
 
+/* Whether a load of the four PDPTEs would accept them; exits to a PAE host ask it too. */
+bool vmx_pdptes_are_valid(const u64 pdptes[4], const struct vmx_check_env *env);
+
 /* Whether an entry would accept this EPTP; INVEPT asks it too. */
 bool vmx_eptp_is_valid(u64 eptp, const struct vmx_caps *offered, const struct vmx_check_env *env);
 

@@ -245,6 +245,14 @@ static inline bool uses_pdptes(const struct vmcs_fields *v)
 	       is_set(v->f[F_GUEST_CR4], CR4_PAE);
 }
 
+bool vmx_pdptes_are_valid(const u64 pdptes[PDPTES], const struct vmx_check_env *env)
+{
+	for (int i = 0; i < PDPTES; i++)
+		if (!shape_holds(CHECK_PDPTE, pdptes[i], env))
+			return false;
+	return true;
+}
+
 /* SDM 3C "Checks on Guest Page-Directory-Pointer-Table Entries" (27.3.1.6). Without EPT the entries
  * are in memory, at CR3. */
 static enum vmx_rule_id check_pdptes(const struct vmcs_fields *v, const struct vmx_check_env *env)
@@ -260,8 +268,7 @@ static enum vmx_rule_id check_pdptes(const struct vmcs_fields *v, const struct v
 		return RULE_NONE;
 	}
 	env->read(env->ctx, PA2(v->f[F_GUEST_CR3] & BITS(31, 5)), pdptes, sizeof(pdptes));
-	for (int i = 0; i < PDPTES; i++)
-		REQUIRE(PDPTE_RESERVED, shape_holds(CHECK_PDPTE, pdptes[i], env));
+	REQUIRE(PDPTE_RESERVED, vmx_pdptes_are_valid(pdptes, env));
 	return RULE_NONE;
 }
 

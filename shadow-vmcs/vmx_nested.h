@@ -46,7 +46,8 @@ void vmx_launch(struct vcpu *vcpu);
 #define PASSES_PORTS 1U
 #define PASSES_DR    2U
 
-/* A VMCS region of L1's and the stub that enters it. */
+/* A VMCS region of L1's and the stub that enters it when it is loaded: vmx_launch until its first
+ * exit has been reflected. */
 struct hw_vmcs {
 	pa1_t region;
 	void (*enter)(struct vcpu *vcpu);

@@ -128,9 +128,10 @@ static void load_host_pdptes(struct vmx_nested *n, const struct vmcs_fields *v)
 
 	if ((vmcs_get(v, EXIT_CONTROLS) & EXIT_HOST_64) || !(vmcs_get(v, HOST_CR4) & CR4_PAE))
 		return;
-	if (!n->core->read(PA2(vmcs_get(v, HOST_CR3) & 0xffffffe0), entries, sizeof(entries)))
-		n->core->abort("L2 ended by a VMX abort: the PDPTEs of its host state are not in "
-			       "memory");
+	if (!n->core->read(PA2(vmcs_get(v, HOST_CR3) & 0xffffffe0), entries, sizeof(entries)) ||
+	    !vmx_pdptes_are_valid(entries, &n->env))
+		n->core->abort("L2 ended by a VMX abort: the PDPTEs of its host state are not "
+			       "there or not valid");
 	vmcs_write(GUEST_PDPTE0, entries[0]);
 	vmcs_write(GUEST_PDPTE1, entries[1]);
 	vmcs_write(GUEST_PDPTE2, entries[2]);
@@ -245,6 +246,7 @@ static void reflect(struct vmx_nested *n, bool nmi)
 		interruptibility_after(&s->v23, nmi, (u32)vmcs_peek(GUEST_INTERRUPTIBILITY));
 
 	count_access(vmreads, 2);
+	s->vmcs13.enter = vmx_resume;
 	if (unlikely(s->v23.f[F_ENTRY_INTR_INFO] & INTR_INFO_VALID)) {
 		s->v23.f[F_ENTRY_INTR_INFO] &= ~(u64)INTR_INFO_VALID;
 		s->event_changed = true;
@@ -256,23 +258,27 @@ static void reflect(struct vmx_nested *n, bool nmi)
 		leave_l3_beyond_state(n, s);
 }
 
-/* A failed entry leaves a VMCS as launched as it was; cleared, it can be launched again. */
-static void clear_after_failure(struct vmx_nested *n, struct vmx_slot *s)
+/* A failed entry leaves L3's state, and whether the VMCS is launched, as they were. Ours is
+ * cleared, so that it can be launched again. Leaves vmcs12 loaded, which knows the instruction that
+ * failed. */
+static void undo_entry(struct vmx_nested *n, struct vmx_slot *s)
 {
+	vmx_collect(n, s, VG_IN_13);
 	(void)vmclear_raw(s->vmcs13.region);
 	s->vmcs13.enter = vmx_launch;
 	n->loaded = NULL;
+	s->unchecked = VG_ALL;
+	vmx_load(n, &n->vmcs12);
+	if (vmcs_read(EXIT_REASON) == VMX_EXIT_VMLAUNCH)
+		s->launched = false;
 }
 
 /* Hardware found in the merged state what L1's checks of vmcs23 did not. */
 static void reflect_refused(struct vmx_nested *n, u32 reason)
 {
-	struct vmx_slot *s = n->current;
 	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
 
-	s->in_13 = 0;
-	s->unchecked = VG_ALL;
-	clear_after_failure(n, s);
+	undo_entry(n, n->current);
 	vmx_reflect_entry_failure(n, reason, qualification);
 }
 
@@ -280,11 +286,8 @@ void vmx_reflect_vmfail(struct vmx_nested *n, u32 error)
 {
 	struct vmx_slot *s = n->current;
 
-	s->in_13 = 0;
-	s->unchecked = VG_ALL;
+	undo_entry(n, s);
 	s->v23.f[F_INSTRUCTION_ERROR] = error;
-	clear_after_failure(n, s);
-	vmx_load(n, &n->vmcs12);
 	*n->level = 2;
 }
 
@@ -294,7 +297,7 @@ void vmx_reflect_vmfail(struct vmx_nested *n, u32 error)
 	 BIT(VMX_EXIT_ENTRY_MACHINE_CHECK))
 
 /* What a few exits need beyond reflection: refused entries, and NMIs, which L2 then has blocked. */
-static void reflect_rare(struct vmx_nested *n, u64 reason)
+__attribute__((noinline)) static void reflect_rare(struct vmx_nested *n, u64 reason)
 {
 	if (reason == VMX_EXIT_EXCEPTION_NMI)
 		reflect(n, (vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI);
@@ -325,11 +328,15 @@ void vmx_reflect_nmi(struct vmx_nested *n)
 {
 	struct vmx_slot *s = n->current;
 
+	/* It may have come before the first entry. */
+	void (*due)(struct vcpu * vcpu) = *n->enter;
+
 	vmx_collect(n, s, BIT(VG_INFO));
 	vmcs_set(&s->v23, EXIT_REASON, VMX_EXIT_EXCEPTION_NMI);
 	vmcs_set(&s->v23, EXIT_QUALIFICATION, 0);
 	vmcs_set(&s->v23, EXIT_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_NMI | EXC_NMI);
 	reflect(n, true);
+	s->vmcs13.enter = due;
 }
 
 /* SDM 3C "VM-Entry Failures During or After Loading Guest State" (27.8): only the reason and the

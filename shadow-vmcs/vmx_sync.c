@@ -11,8 +11,6 @@ void vmx_load_other(struct vmx_nested *n, struct hw_vmcs *hw)
 	(void)vmptrld_raw(hw->region);
 	n->loaded = hw;
 	*n->enter = hw->enter;
-	/* From the next exit on it is launched; a failed entry takes this back. */
-	hw->enter = vmx_resume;
 }
 
 /* L3's state out of vmcs13, the current VMCS. Of VG_SWITCH hardware changes one bit: with

@@ -112,7 +112,6 @@ static void init_slots(struct vmx_vcpu *v)
 		vmx_load(n, &s->vmcs13);
 		vmx_write_host_state(v->vcpu);
 		vmcs_write(LINK_POINTER, ~0ULL);
-		s->vmcs13.enter = vmx_launch;
 	}
 	for (u32 i = 0; i < VMX_VPIDS; i++)
 		n->vpid23[i] = ~0U;
@@ -188,6 +187,8 @@ void vmx_vcpu_init(struct vcpu *vcpu, const struct options *options)
 	init_slots(v);
 	n->vmcs12 = vmx_region_new(false);
 	vmx_load(n, &n->vmcs12);
+	/* It runs before it is loaded again. */
+	n->vmcs12.enter = vmx_resume;
 	vmx_vmcs12_init(v);
 	apply_ways(v, &options->ways);
 }

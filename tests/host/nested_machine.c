@@ -121,10 +121,11 @@ static bool write_msr(u32 index, u64 value)
 	return msr;
 }
 
-static void note_abort(const char *sentence)
+static void end_l2(const char *sentence)
 {
-	if (!machine.aborted)
-		machine.aborted = sentence;
+	if (!machine.on_abort)
+		fail_msg("%s", sentence);
+	longjmp(*machine.on_abort, 1);
 }
 
 static const struct vmx_core core = {
@@ -139,7 +140,7 @@ static const struct vmx_core core = {
 	.absent = { ABSENT_PAGE },
 	.eptp12 = EPTP12,
 	.physical_bits = NESTED_WIDTH,
-	.abort = note_abort,
+	.abort = end_l2,
 };
 
 /* --- Start, as the core does it. --- */
@@ -209,12 +210,14 @@ static void make_vmcss(struct vmx_nested *n)
 		n->vpid23[i] = ~0U;
 	n->vmcs12 = (struct hw_vmcs){ fake_vmcs_new(), vmx_launch };
 	vmx_load(n, &n->vmcs12);
+	n->vmcs12.enter = vmx_resume;
 }
 
 /* The controls of vmcs12, and L2 in 64-bit mode at CPL 0. */
 static void make_vmcs12(struct vmx_nested *n)
 {
 	struct vmcs_fields *v = &n->v12;
+	struct entry e;
 
 	vmcs_set(v, PIN_CONTROLS, vmx_cap_must(&platform, MSR_VMX_TRUE_PINBASED_CTLS));
 	vmcs_set(v, PROC_CONTROLS,
@@ -227,20 +230,16 @@ static void make_vmcs12(struct vmx_nested *n)
 		 vmx_cap_must(&platform, MSR_VMX_TRUE_ENTRY_CTLS) | ENTRY_LOAD_DEBUG |
 			 ENTRY_LOAD_EFER);
 	vmcs_set(v, EPTP, EPTP12);
-	fake_vmx.current->fields = *v;
+	entry_64(&e);
+	for (int row = 0; row < VMCS_ROWS; row++)
+		fake_vmx.current->fields.f[row] =
+			vmcs_table[row].type == VMCS_TYPE_GUEST ? e.v.f[row] : v->f[row];
 	vmcs_write(ENTRY_CONTROLS, vmcs_get(v, ENTRY_CONTROLS) | ENTRY_GUEST_64);
-	vmcs_write(GUEST_CR0, CR0_PE | CR0_PG | CR0_NE | CR0_WP);
-	vmcs_write(CR0_SHADOW, CR0_PE | CR0_PG | CR0_NE | CR0_WP);
+	vmcs_write(CR0_SHADOW, vmcs_read(GUEST_CR0));
 	vmcs_write(GUEST_CR3, L2_PML4);
 	vmcs_write(GUEST_CR4, CR4_PAE | CR4_VMXE);
 	vmcs_write(CR4_MASK, CR4_VMXE);
 	vmcs_write(CR4_SHADOW, CR4_PAE | CR4_VMXE);
-	vmcs_write(GUEST_EFER, EFER_LME | EFER_LMA);
-	vmcs_write(GUEST_RFLAGS, RFLAGS_FIXED);
-	vmcs_write(GUEST_CS_AR, 0xa09b);
-	vmcs_write(GUEST_SS_AR, 0xc093);
-	vmcs_write(GUEST_DS_AR, 0xc093);
-	vmcs_write(GUEST_DS_LIMIT, 0xffffffff);
 }
 
 void nested_set_ways(const struct nested_ways *ways)
@@ -307,14 +306,38 @@ void nested_init(const struct nested_ways *ways)
 #define INFO_MEMORY    (2U << 7 | 3U << 15 | BIT32(22) | BIT32(27))
 #define INFO_REGISTERS (OPERAND_IS_REGISTER | 1U << 3)
 
-static enum outcome execute(u32 reason, u32 info)
+/* The entry by the stub that L1 chose: VMLAUNCH needs a clear VMCS, VMRESUME a launched one. */
+static void hardware_enters(void)
 {
+	assert_ptr_equal(entry_stub, fake_vmx.current->launched ? vmx_resume : vmx_launch);
+	fake_vmx.current->launched = true;
+	entry_stub = vmx_resume;
+}
+
+enum outcome l2_executes(u32 reason, u32 info, u64 displacement)
+{
+	enum outcome outcome;
+
 	assert_int_equal(machine.level, 2);
 	assert_ptr_equal(fake_vmx.current, fake_vmcs_at(machine.n.vmcs12.region));
 	vmcs_write(EXIT_REASON, reason);
-	vmcs_write(EXIT_QUALIFICATION, L2_OPERAND);
+	vmcs_write(EXIT_QUALIFICATION, displacement);
 	vmcs_write(EXIT_INSN_INFO, info);
-	return vmx_insn(&machine.n, reason);
+	outcome = vmx_insn(&machine.n, reason);
+	assert_int_equal(outcome == OUTCOME_RESUME, machine.level == 3);
+	if (machine.level == 3)
+		assert_ptr_equal(fake_vmx.current, l3_vmcs());
+	else
+		assert_ptr_equal(fake_vmx.current, fake_vmcs_at(machine.n.vmcs12.region));
+	if (machine.level == 3 && machine.nmi)
+		vmx_reflect_nmi(&machine.n);
+	hardware_enters();
+	return outcome;
+}
+
+static enum outcome execute(u32 reason, u32 info)
+{
+	return l2_executes(reason, info, L2_OPERAND);
 }
 
 enum outcome l2_pointer(u32 reason, u64 pointer)
@@ -412,24 +435,9 @@ void l2_start(u32 i)
 	l2_make_vmcs(i);
 }
 
-/* The entry by the stub that L1 chose: VMLAUNCH needs a clear VMCS, VMRESUME a launched one. */
-static void hardware_enters(void)
-{
-	assert_ptr_equal(entry_stub, fake_vmx.current->launched ? vmx_resume : vmx_launch);
-	fake_vmx.current->launched = true;
-	entry_stub = vmx_resume;
-}
-
 enum outcome l2_enter(bool launch)
 {
-	enum outcome outcome = execute(launch ? VMX_EXIT_VMLAUNCH : VMX_EXIT_VMRESUME, 0);
-
-	assert_int_equal(outcome == OUTCOME_RESUME, machine.level == 3);
-	if (machine.level == 3) {
-		assert_ptr_equal(fake_vmx.current, l3_vmcs());
-		hardware_enters();
-	}
-	return outcome;
+	return execute(launch ? VMX_EXIT_VMLAUNCH : VMX_EXIT_VMRESUME, 0);
 }
 
 /* --- What the hardware does. --- */

@@ -6,6 +6,8 @@
 #ifndef TESTS_NESTED_MACHINE_H
 #define TESTS_NESTED_MACHINE_H
 
+#include <setjmp.h>
+
 #include "shadow-vmcs/vmx_access.h"
 #include "shadow-vmcs/vmx_exits.h"
 #include "shadow-vmcs/vmx_nested.h"
@@ -49,7 +51,8 @@ struct nested_machine {
 	u32 level;
 	u8 memory[L2_MEMORY] __attribute__((aligned(4096)));
 	struct nested_msr msr[NESTED_MSRS]; /* those that the CPU has */
-	const char *aborted;                /* the sentence of a VMX abort */
+	bool nmi;          /* one comes just before the next entry to L3, which L2 must want */
+	jmp_buf *on_abort; /* where a VMX abort of L2 goes; it fails the test where there is none */
 };
 
 extern struct nested_machine machine;
@@ -66,6 +69,9 @@ void nested_set_ways(const struct nested_ways *ways);
 
 /* --- What L2 does. --- */
 
+/* Any VMX instruction, by its VM-exit instruction information and displacement, and the entry that
+ * follows, to L3 or back to L2. */
+enum outcome l2_executes(u32 reason, u32 info, u64 displacement);
 /* A VMX instruction whose memory operand is in L2_OPERAND: VMXON, VMCLEAR, VMPTRLD. */
 enum outcome l2_pointer(u32 reason, u64 pointer);
 /* INVEPT or INVVPID. */

@@ -39,6 +39,8 @@ u32 vmx_physical_bits(void);
 void vmx_machine_init(const struct memory_map *map);
 /* VMXON on this CPU. */
 void vmx_cpu_enable(void);
+/* Invalidates every translation of a guest that this CPU may have. */
+void vmx_forget_translations(void);
 /* A cleared VMCS region with the platform's revision. `shadow` sets the shadow-VMCS indicator. */
 struct hw_vmcs vmx_region_new(bool shadow);
 /* Controls: what is wanted and allowed, and what the platform demands. */

@@ -116,6 +116,13 @@ void vmx_machine_init(const struct memory_map *map)
 	stage2_init(&nept_format_ept, map, max_shift, vmx_physical_bits());
 }
 
+void vmx_forget_translations(void)
+{
+	invept_raw(INVEPT_GLOBAL, 0);
+	if (offers2(PROC2_VPID))
+		invvpid_raw(INVVPID_ALL, 0, 0);
+}
+
 void vmx_cpu_enable(void)
 {
 	u32 *region = memory_pages(1);
@@ -129,7 +136,5 @@ void vmx_cpu_enable(void)
 	*region = (u32)(capability(MSR_VMX_BASIC) & BASIC_REVISION);
 	__asm__ volatile("vmxon %1" : "=@ccbe"(failed) : "m"(at.v) : "memory");
 	assert(!failed);
-	invept_raw(INVEPT_GLOBAL, 0);
-	if (offers2(PROC2_VPID))
-		invvpid_raw(INVVPID_ALL, 0, 0);
+	vmx_forget_translations();
 }

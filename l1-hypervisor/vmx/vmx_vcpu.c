@@ -205,6 +205,10 @@ bool vmx_set_ways(struct vcpu *vcpu, const struct ways *ways, struct refusal *wh
 	for (u32 i = 0; i < VMX_SLOTS; i++)
 		vmx_collect(n, &n->slot[i], VG_ALL);
 	apply_ways(v, ways);
+	/* Some ways keep no account of what L2 invalidates for others: what is left of a time
+	 * before must not be used again. */
+	nept_cache_drop_all(&n->cache);
+	vmx_forget_translations();
 	if (current)
 		vmx_set_current(n, current);
 	return true;

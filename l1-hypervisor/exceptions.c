@@ -56,7 +56,7 @@ u64 exceptions_base(void)
 void exception_handle(struct exception_frame *frame)
 {
 	if (frame->vector == EXC_NMI && this_vcpu()) {
-		this_cpu()->head.pending |= PENDING_NMI;
+		add_pending(PENDING_NMI);
 		return;
 	}
 	for (const struct exception_fixup *f = exception_fixups; f < exception_fixups_end; f++) {

@@ -110,6 +110,17 @@ static u64 page_for_hardware(const struct vmx_nested *n, u64 at)
 	return n->core->is_ram(PA2(at), PAGE_SIZE) ? at : n->core->absent.v;
 }
 
+/* The APIC-access page is only compared with where L3's accesses lead: that is where ept12 leads,
+ * or for what ept12 will map late, the same address. */
+static u64 apic_access_page(const struct vmx_nested *n, u64 at)
+{
+	const struct nept_lookup12 *lookup = &n->cache.config.lookup12;
+	struct nept_page12 page;
+
+	lookup->find(lookup->ctx, PA2(at), &page);
+	return page.rights ? page.base.v | (at & (BIT(page.shift) - 1)) : at;
+}
+
 static void fill_merge_in(const struct vmx_nested *n, const struct vmx_slot *s,
 			  struct vmx_merge_in *in)
 {
@@ -126,7 +137,7 @@ static void fill_merge_in(const struct vmx_nested *n, const struct vmx_slot *s,
 	};
 	if (s->stale & BIT(VG_APIC)) {
 		in->virtual_apic13 = page_for_hardware(n, vmcs_get(v, VIRTUAL_APIC_ADDR));
-		in->apic_access13 = page_for_hardware(n, vmcs_get(v, APIC_ACCESS_ADDR));
+		in->apic_access13 = apic_access_page(n, vmcs_get(v, APIC_ACCESS_ADDR));
 	}
 }
 
@@ -149,14 +160,16 @@ static void note_stage2(struct vmx_nested *n, struct vmx_slot *s)
 }
 
 /* With PAE paging and without EPT of L2's the processor takes the PDPTEs from the VMCS, because
- * vmcs13 uses EPT, where L2 means those in memory at CR3. */
+ * vmcs13 uses EPT, where L2 means those in memory at CR3, as they are at this entry. */
 static void load_pdptes(struct vmx_nested *n, struct vmx_slot *s)
 {
 	struct vmcs_fields *v = &s->v23;
 	u64 entries[4];
 
-	if (s->ept13 || !(vmcs_get(v, GUEST_CR0) & CR0_PG) || !(vmcs_get(v, GUEST_CR4) & CR4_PAE) ||
-	    (vmcs_get(v, ENTRY_CONTROLS) & ENTRY_GUEST_64))
+	if (s->ept13 || (vmcs_get(v, ENTRY_CONTROLS) & ENTRY_GUEST_64))
+		return;
+	vmx_collect(n, s, BIT(VG_CR) | BIT(VG_PDPTE));
+	if (!(vmcs_get(v, GUEST_CR0) & CR0_PG) || !(vmcs_get(v, GUEST_CR4) & CR4_PAE))
 		return;
 	if (!n->core->read(PA2(vmcs_get(v, GUEST_CR3) & 0xffffffe0), entries, sizeof(entries)))
 		return;
@@ -232,8 +245,6 @@ static u32 stale_groups(struct vmx_nested *n, struct vmx_slot *s)
 		s->stale |= BIT(VG_MSR);
 	s->passes = 0;
 	note_stage2(n, s);
-	if (s->stale & (BIT(VG_CR) | BIT(VG_STAGE2) | BIT(VG_PDPTE)))
-		load_pdptes(n, s);
 	/* Controls decide about these too. */
 	if (s->stale & BIT(VG_SWITCH))
 		s->stale |= BIT(VG_CTRL);
@@ -246,6 +257,7 @@ static u32 stale_groups(struct vmx_nested *n, struct vmx_slot *s)
 	/* A group that is merged must be true in v23 first. */
 	if (s->stale & s->in_13)
 		vmx_collect(n, s, s->stale);
+	load_pdptes(n, s);
 	return s->stale;
 }
 

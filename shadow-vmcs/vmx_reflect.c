@@ -344,12 +344,15 @@ void vmx_reflect_nmi(struct vmx_nested *n)
 void vmx_reflect_entry_failure(struct vmx_nested *n, u32 reason, u64 qualification)
 {
 	struct vmx_slot *s = n->current;
+	u32 blocking;
 
 	vmx_collect(n, s, BIT(VG_INFO));
 	vmcs_set(&s->v23, EXIT_REASON, reason | EXIT_REASON_ENTRY_FAILURE);
 	vmcs_set(&s->v23, EXIT_QUALIFICATION, qualification);
 	load_host_pat(n, &s->v23);
 	vmx_host_derive(&s->host, &s->v23, vmcs_get(&n->v12, ENTRY_CONTROLS));
-	leave_l3(n, s, vmcs_get(&n->v12, GUEST_EFER), 0);
+	vmx_load(n, &n->vmcs12);
+	blocking = vmcs_read(GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI;
+	leave_l3(n, s, vmcs_get(&n->v12, GUEST_EFER), blocking);
 	leave_l3_beyond_state(n, s);
 }

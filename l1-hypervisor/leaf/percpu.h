@@ -49,6 +49,33 @@ static inline bool has_pending(void)
 	return pending;
 }
 
+static inline bool is_pending(u32 bits)
+{
+	u32 pending;
+
+	__asm__ volatile("mov %%gs:%c1, %0"
+			 : "=r"(pending)
+			 : "i"(offsetof(struct cpu_head, pending)));
+	return pending & bits;
+}
+
+/* Each is one instruction, so that an NMI comes before it or after it. */
+static inline void add_pending(u32 bits)
+{
+	__asm__ volatile("orl %0, %%gs:%c1"
+			 :
+			 : "ri"(bits), "i"(offsetof(struct cpu_head, pending))
+			 : "cc", "memory");
+}
+
+static inline void remove_pending(u32 bits)
+{
+	__asm__ volatile("andl %0, %%gs:%c1"
+			 :
+			 : "ri"(~bits), "i"(offsetof(struct cpu_head, pending))
+			 : "cc", "memory");
+}
+
 /* Adds to one of this CPU's counters. */
 #define count_access(counter, n)                                                            \
 	do {                                                                                \

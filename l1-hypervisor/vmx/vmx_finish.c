@@ -85,33 +85,48 @@ void vmx_redeliver(void)
 			   vmcs_read(GUEST_INTERRUPTIBILITY) & ~INTERRUPTIBILITY_NMI);
 }
 
-/* An NMI that reached L1 while it served an exit is the guest's. While NMIs are blocked there, or
- * another event is about to be injected, it waits for a later exit. */
+/* Whether the guest, in which an NMI `exits` or not, takes one now: nothing else is about to be
+ * injected, it is not blocked, and it does not wait for a start-up IPI. With virtual NMIs blocking
+ * by NMI is only L3's. */
+static bool takes_nmi(bool exits)
+{
+	u32 blocking = INTERRUPTIBILITY_MOV_SS;
+
+	if (!exits)
+		blocking |= INTERRUPTIBILITY_STI;
+	if (!(vmcs_read(PIN_CONTROLS) & PIN_VIRTUAL_NMI))
+		blocking |= INTERRUPTIBILITY_NMI;
+	return !(vmcs_read(GUEST_INTERRUPTIBILITY) & blocking) &&
+	       !(vmcs_read(ENTRY_INTR_INFO) & INTR_INFO_VALID) &&
+	       vmcs_read(GUEST_ACTIVITY) != VMX_WAIT_FOR_SIPI;
+}
+
+/* An NMI that reached L1 while it served an exit is the guest's. Until the guest takes it, it waits
+ * for a later exit. */
 static void deliver_nmi(struct vcpu *vcpu)
 {
-	if (vcpu->level == 3 && (vmcs_read(PIN_CONTROLS) & PIN_NMI)) {
-		vmx_reflect_nmi(&vmx_of(vcpu)->nested);
-	} else if ((vmcs_read(GUEST_INTERRUPTIBILITY) &
-		    (INTERRUPTIBILITY_NMI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_STI)) ||
-		   (vmcs_read(ENTRY_INTR_INFO) & INTR_INFO_VALID)) {
+	bool exits = vcpu->level == 3 && (vmcs_read(PIN_CONTROLS) & PIN_NMI);
+
+	if (!takes_nmi(exits))
 		return;
-	} else {
+	remove_pending(PENDING_NMI);
+	if (exits)
+		vmx_reflect_nmi(&vmx_of(vcpu)->nested);
+	else
 		vmcs_write(ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_NMI | EXC_NMI);
-	}
-	this_cpu()->head.pending &= ~PENDING_NMI;
 }
 
 void vmx_prepare(struct vcpu *vcpu)
 {
-	if (this_cpu()->head.pending & PENDING_NMI)
+	if (is_pending(PENDING_NMI))
 		deliver_nmi(vcpu);
-	if (!(this_cpu()->head.pending & PENDING_ABSENT_PAGE))
+	if (!is_pending(PENDING_ABSENT_PAGE))
 		return;
-	if (this_cpu()->head.pending & PENDING_ABSENT_PAGE_NEW) {
-		this_cpu()->head.pending &= ~PENDING_ABSENT_PAGE_NEW;
+	if (is_pending(PENDING_ABSENT_PAGE_NEW)) {
+		remove_pending(PENDING_ABSENT_PAGE_NEW);
 		return;
 	}
-	this_cpu()->head.pending &= ~PENDING_ABSENT_PAGE;
+	remove_pending(PENDING_ABSENT_PAGE);
 	stage2_take_back();
 	invept_raw(INVEPT_GLOBAL, 0);
 }

@@ -37,7 +37,7 @@ enum outcome vmx_handle_exception(struct vcpu *vcpu, u64 reason)
 {
 	if ((vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) != INTR_TYPE_NMI)
 		return vmx_handle_none(vcpu, reason);
-	this_cpu()->head.pending |= PENDING_NMI;
+	add_pending(PENDING_NMI);
 	return OUTCOME_RESUME;
 }
 
@@ -174,7 +174,7 @@ enum outcome vmx_handle_ept_violation(struct vcpu *vcpu, u64 reason)
 	vmx_redeliver();
 	switch (stage2_miss(PA2(at), nept_format_ept.access(qualification))) {
 	case STAGE2_LENT:
-		this_cpu()->head.pending |= PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW;
+		add_pending(PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW);
 		break;
 	case STAGE2_MAPPED:
 		break;

@@ -8,7 +8,10 @@
 
 #define LEAF_1_ECX_VMX       BIT(5)
 #define LEAF_1_ECX_OSXSAVE   BIT(27)
+#define LEAF_1_ECX_DS        (BIT(2) | BIT(4)) /* DTES64, DS-CPL */
 #define LEAF_1_EDX_APIC      BIT(9)
+#define LEAF_1_EDX_DS        BIT(21)
+#define LEAF_7_EBX_PT        BIT(25)
 #define LEAF_7_ECX_OSPKE     BIT(4)
 #define LEAF_EXT_EDX_SYSCALL BIT(11)
 
@@ -34,6 +37,8 @@ static void signature(u32 leaf, struct cpuid_regs *out)
 void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out)
 {
 	if (leaf == 1) {
+		put_bit(&out->ecx, LEAF_1_ECX_DS, false);
+		put_bit(&out->edx, LEAF_1_EDX_DS, false);
 		put_bit(&out->ecx, LEAF_1_ECX_OSXSAVE, view->cr4 & CR4_OSXSAVE);
 		if (view->apic_is_off)
 			put_bit(&out->edx, LEAF_1_EDX_APIC, false);
@@ -41,6 +46,7 @@ void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *ou
 			put_bit(&out->ecx, LEAF_1_ECX_VMX, false);
 	} else if (leaf == 7) {
 		put_bit(&out->ecx, LEAF_7_ECX_OSPKE, view->cr4 & CR4_PKE);
+		put_bit(&out->ebx, LEAF_7_EBX_PT, false);
 	} else if (leaf == 0x80000001) {
 		/* Intel reports SYSCALL only to 64-bit code. */
 		if (!view->code64)

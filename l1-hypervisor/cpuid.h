@@ -1,6 +1,6 @@
 /*
  * What L2 sees by CPUID: the machine's own answers, except what depends on state that L1 switches,
- * the VMX bit with nested=off, and Nestbed's signature.
+ * the VMX bit with nested=off, what L2 does not have (see vmx/vmx_msr.c), and Nestbed's signature.
  */
 #ifndef L1_CPUID_H
 #define L1_CPUID_H

@@ -81,6 +81,7 @@
 #define MSR_DEBUGCTL                0x1d9U
 #define MSR_PAT                     0x277U
 #define MSR_PERF_GLOBAL_CTRL        0x38fU
+#define MSR_PEBS_ENABLE             0x3f1U
 #define MSR_VMX_BASIC               0x480U
 #define MSR_VMX_PINBASED_CTLS       0x481U
 #define MSR_VMX_PROCBASED_CTLS      0x482U
@@ -99,6 +100,10 @@
 #define MSR_VMX_TRUE_EXIT_CTLS      0x48fU
 #define MSR_VMX_TRUE_ENTRY_CTLS     0x490U
 #define MSR_VMX_VMFUNC              0x491U
+#define MSR_RTIT_OUTPUT_BASE        0x560U
+#define MSR_RTIT_OUTPUT_MASK        0x561U
+#define MSR_RTIT_CTL                0x570U
+#define MSR_DS_AREA                 0x600U
 #define MSR_X2APIC_FIRST            0x800U
 #define MSR_X2APIC_TPR              0x808U
 #define MSR_X2APIC_LAST             0x8ffU

@@ -68,7 +68,9 @@ vmx_handler vmx_handle_none, vmx_handle_cpuid, vmx_handle_xsetbv, vmx_handle_inv
 	vmx_handle_vmread, vmx_handle_vmwrite, vmx_handle_vmresume, vmx_handle_cr, vmx_handle_rdmsr,
 	vmx_handle_wrmsr, vmx_handle_task_switch;
 
-/* MSRs of the machine as L2 has them; false is #GP. In vmx_msr.c. */
+/* Adds to an MSR bitmap those MSRs that L2 does not have. In vmx_msr.c, as the next two. */
+void vmx_withhold_msrs(struct bitmap_page *bitmap);
+/* MSRs of the machine as L2 has them; false is #GP. */
 bool vmx_guest_rdmsr(u32 msr, u64 *value);
 bool vmx_guest_wrmsr(u32 msr, u64 value);
 

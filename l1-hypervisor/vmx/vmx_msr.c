@@ -8,6 +8,36 @@
 #include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/vmx/vmx.h"
 
+#define MSR_KVM_WALL_CLOCK  0x11U
+#define MSR_KVM_SYSTEM_TIME 0x12U
+
+/* MSRs by which something writes to memory past ept12, at an address of L2's choice and also while
+ * L1 runs: records of events and branches, traces, and the clock that a KVM below has. L2 is told
+ * that there are none (cpuid.c). */
+static const u32 withheld[] = {
+	MSR_PEBS_ENABLE,      MSR_DS_AREA,        MSR_RTIT_CTL,        MSR_RTIT_OUTPUT_BASE,
+	MSR_RTIT_OUTPUT_MASK, MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME,
+};
+
+void vmx_withhold_msrs(struct bitmap_page *bitmap)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(withheld); i++) {
+		bitmap_set(bitmap, MSR_BITMAP_READ_LOW + withheld[i]);
+		bitmap_set(bitmap, MSR_BITMAP_WRITE_LOW + withheld[i]);
+	}
+}
+
+/* Outside of the bitmaps' ranges there are only those of a hypervisor below. */
+static bool is_withheld(u32 msr)
+{
+	u32 bit;
+
+	for (u32 i = 0; i < ARRAY_SIZE(withheld); i++)
+		if (msr == withheld[i])
+			return true;
+	return !msr_bitmap_bit(msr, &bit);
+}
+
 /* SDM 3D "VMX Capability Reporting Facility" (Appendix A): an MSR of a feature that is not there
  * does not exist. */
 static bool read_capability(const struct vmx_vcpu *v, u32 msr, u64 *value)
@@ -35,14 +65,14 @@ bool vmx_guest_rdmsr(u32 msr, u64 *value)
 		*value = v->apic_base;
 		return true;
 	}
-	return rdmsr_safe(msr, value);
+	return !is_withheld(msr) && rdmsr_safe(msr, value);
 }
 
 bool vmx_guest_wrmsr(u32 msr, u64 value)
 {
 	if (msr == MSR_APIC_BASE)
 		return vmx_apic_base_write(vmx_of(this_vcpu()), value);
-	return wrmsr_safe(msr, value);
+	return !is_withheld(msr) && wrmsr_safe(msr, value);
 }
 
 enum outcome vmx_handle_rdmsr(struct vcpu *vcpu, u64 reason)

@@ -53,8 +53,8 @@ void vmx_write_host_state(struct vcpu *vcpu)
 	vmcs_write(HOST_RIP, (u64)vmx_exit);
 }
 
-/* Intercepts of L1's own: the MSRs that say what VMX can do, IA32_APIC_BASE, writes to the exit
- * ports, and start-up IPIs while CPUs wait for them. */
+/* Intercepts of L1's own: the MSRs that say what VMX can do and those that L2 does not have,
+ * IA32_APIC_BASE, writes to the exit ports, and start-up IPIs while CPUs wait for them. */
 static void fill_bitmaps12(struct vmx_nested *n)
 {
 	bitmap_set(n->msr_bitmap12, MSR_BITMAP_READ_LOW + MSR_FEATURE_CONTROL);
@@ -62,6 +62,7 @@ static void fill_bitmaps12(struct vmx_nested *n)
 	bitmap_set(n->msr_bitmap12, MSR_BITMAP_WRITE_LOW + MSR_APIC_BASE);
 	for (u32 msr = MSR_VMX_BASIC; msr <= MSR_VMX_VMFUNC; msr++)
 		bitmap_set(n->msr_bitmap12, MSR_BITMAP_READ_LOW + msr);
+	vmx_withhold_msrs(n->msr_bitmap12);
 	if (startup_is_watched())
 		bitmap_set(n->msr_bitmap12, MSR_BITMAP_WRITE_LOW + MSR_X2APIC_ICR);
 	for (u32 port = 0; port < 4; port++)

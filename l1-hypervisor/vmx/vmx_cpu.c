@@ -65,6 +65,9 @@ bool vmx_ways_possible(const struct ways *ways, struct refusal *why)
 	if (ways->vmcs == WAY_VMCS_SHADOW && !offers2(PROC2_VMCS_SHADOWING))
 		return refuse(why, "vmcs=shadow needs VMCS shadowing, which this CPU lacks; use "
 				   "vmcs=trap");
+	if (ways->vmcs == WAY_VMCS_SHADOW && !(capability(MSR_VMX_MISC) & MISC_VMWRITE_ANY))
+		return refuse(why, "vmcs=shadow needs VMWRITE to read-only fields, which this CPU "
+				   "lacks; use vmcs=trap");
 	if (ways->tlb == WAY_TLB_VPID && !offers2(PROC2_VPID))
 		return refuse(why, "tlb=vpid needs VPID, which this CPU lacks; use tlb=flush");
 	return true;

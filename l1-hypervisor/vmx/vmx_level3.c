@@ -35,9 +35,9 @@ static enum outcome stage2(struct vcpu *vcpu, u64 reason)
 	return OUTCOME_RESUME;
 }
 
-/* The exit ports are the only ones that L1 wants. The others exit because the bitmaps were not merged
- * yet; once merged they serve until the next entry, since L2 must not change them while L3 runs (SDM
- * 3C "Software Access to Related Structures" (25.11.4)). */
+/* The exit ports are the only ones that L1 wants. The others exit because the bitmaps were not
+ * merged yet; once merged they serve until the next entry, since L2 must not change them while L3
+ * runs (SDM 3C "Software Access to Related Structures" (25.11.4)). */
 static enum outcome io(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;

@@ -100,8 +100,7 @@ void task_write_descriptor(const struct task_switch *t, struct descriptor *d, u6
 /* A number of `size` bytes in the new TSS. */
 u32 task_field(const struct task_switch *t, u32 offset, u32 size);
 
-/* Loads LDTR and the segment registers of the new task. False with the fault of one of them; the
- * others are unusable then, and the CPL is such that its handler finds a stack. */
+/* Loads LDTR and the segment registers of the new task. False with the fault of one of them. */
 bool task_load_segments(const struct task_switch *t, bool is_v86);
 
 #endif

@@ -7,24 +7,15 @@
 #include "nested-ept/gpt_walk.h"
 #include "shadow-vmcs/vmx_operand.h"
 
-#define CODE_AR   0x9bU
-#define V86_AR    0xf3U
-#define V86_LIMIT 0xffffU
-#define CPL_MAX   3U
+#define CONFORMING_AR 0x9fU
+#define V86_AR        0xf3U
+#define V86_LIMIT     0xffffU
 
 static void write_segment(u32 segment, u32 base, u32 limit, u32 ar)
 {
 	vmwrite_raw(VMCS_GUEST_ES_BASE + 2 * segment, base);
 	vmwrite_raw(VMCS_GUEST_ES_LIMIT + 2 * segment, limit);
 	vmwrite_raw(VMCS_GUEST_ES_AR + 2 * segment, ar);
-}
-
-/* CS before its turn: the old task's base and limit at the new CPL. */
-static void set_cpl(u32 cpl)
-{
-	u32 kept = vmcs_read(GUEST_CS_AR) & (u32)(AR_G | AR_DB);
-
-	vmcs_write(GUEST_CS_AR, kept | CODE_AR | cpl << AR_DPL_SHIFT);
 }
 
 /* Loads what was checked, as accessed. */
@@ -78,7 +69,6 @@ static bool load_ss(const struct task_switch *t, u32 selector, u32 cpl)
 		return task_fault(t, EXC_SS, selector);
 	if (descriptor_dpl(d.raw) != cpl || SELECTOR_RPL(selector) != cpl)
 		return task_fault(t, EXC_TS, selector);
-	set_cpl(cpl);
 	return install(t, SEG_SS, &d);
 }
 
@@ -132,16 +122,20 @@ static u32 selector_of(const struct task_switch *t, u32 segment)
 	return task_field(t, f->segments + segment * f->segment_step, 2);
 }
 
-/* Nothing is usable until it is loaded. At CPL 3 even a fault of SS has a stack to go to. */
-static void forget_segments(const struct task_switch *t)
+/* What a fault leaves (SDM 3A "Interrupt 10-Invalid TSS Exception (#TS)": the state may not be
+ * consistent): every selector and the CPL of the new task, with nothing behind them but the old
+ * task's CS and SS, which a VM entry cannot do without. */
+static void begin_segments(const struct task_switch *t, u32 cpl)
 {
+	u32 cs_ar = vmcs_read(GUEST_CS_AR) & (u32)(AR_G | AR_DB);
+	u32 ss_ar = vmcs_read(GUEST_SS_AR) & ~(u32)AR_DPL_MASK;
+
 	for (u32 segment = SEG_ES; segment <= SEG_GS; segment++) {
 		vmwrite_raw(VMCS_GUEST_ES_SELECTOR + 2 * segment, selector_of(t, segment));
-		if (segment != SEG_CS)
-			vmwrite_raw(VMCS_GUEST_ES_AR + 2 * segment, AR_UNUSABLE);
+		vmwrite_raw(VMCS_GUEST_ES_AR + 2 * segment, AR_UNUSABLE);
 	}
-	vmcs_write(GUEST_SS_AR, AR_UNUSABLE | AR_DPL_MASK);
-	set_cpl(CPL_MAX);
+	vmcs_write(GUEST_CS_AR, cs_ar | CONFORMING_AR);
+	vmcs_write(GUEST_SS_AR, ss_ar | cpl << AR_DPL_SHIFT);
 	vmcs_write(GUEST_LDTR_SELECTOR, task_field(t, t->format->ldt, 2));
 	vmcs_write(GUEST_LDTR_AR, AR_UNUSABLE);
 }
@@ -157,7 +151,7 @@ bool task_load_segments(const struct task_switch *t, bool is_v86)
 {
 	u32 cpl = SELECTOR_RPL(selector_of(t, SEG_CS));
 
-	forget_segments(t);
+	begin_segments(t, cpl);
 	if (is_v86)
 		load_v86(t);
 	if (!load_ldtr(t, task_field(t, t->format->ldt, 2)))

@@ -133,7 +133,8 @@ static void init_pages(struct vmx_nested *n)
 
 static void choose_fields(struct vmx_nested *n, const struct ways *ways)
 {
-	struct vmcs_expose set = ways->exposed;
+	static const struct vmcs_expose nothing;
+	struct vmcs_expose set = ways->vmcs == WAY_VMCS_SHADOW ? ways->exposed : nothing;
 
 	vmx_caps_limit_expose(&n->offered, &set);
 	vmx_exposure_make(&n->exposure, &set);

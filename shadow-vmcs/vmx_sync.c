@@ -63,6 +63,13 @@ static void collect_msrs(struct vmcs_fields *v)
 	}
 }
 
+static void collect_switch(struct vmcs_fields *v)
+{
+	vmcs_set(v, ENTRY_CONTROLS,
+		 (vmcs_get(v, ENTRY_CONTROLS) & ~ENTRY_GUEST_64) |
+			 (vmcs_read(ENTRY_CONTROLS) & ENTRY_GUEST_64));
+}
+
 static void collect_info(struct vmcs_fields *v)
 {
 	u64 error = v->f[F_INSTRUCTION_ERROR];
@@ -86,7 +93,10 @@ void vmx_collect_run_inputs(struct vmx_nested *n, struct vmx_slot *s)
 	}
 	if ((s->in_13 & BIT(VG_MSR)) && (vmcs_get(v, EXIT_CONTROLS) & EXIT_SAVE_DEBUG))
 		vmcs_set(v, GUEST_DEBUGCTL, vmcs_read(GUEST_DEBUGCTL));
-	vmx_collect(n, s, BIT(VG_RIP) | BIT(VG_IP) | BIT(VG_SWITCH));
+	/* Not collected for good, for the MSRs' sake: see vmx_set23(). */
+	if (s->in_13 & BIT(VG_SWITCH))
+		collect_switch(v);
+	vmx_collect(n, s, BIT(VG_RIP) | BIT(VG_IP));
 }
 
 void vmx_collect_exit(struct vmx_nested *n, struct vmx_slot *s)
@@ -126,9 +136,7 @@ void vmx_collect(struct vmx_nested *n, struct vmx_slot *s, u32 groups)
 	if (groups & BIT(VG_INFO))
 		collect_info(v);
 	if (groups & BIT(VG_SWITCH))
-		vmcs_set(v, ENTRY_CONTROLS,
-			 (vmcs_get(v, ENTRY_CONTROLS) & ~ENTRY_GUEST_64) |
-				 (vmcs_read(ENTRY_CONTROLS) & ENTRY_GUEST_64));
+		collect_switch(v);
 }
 
 #define PUBLISH(GROUP)           \
@@ -203,11 +211,9 @@ void vmx_set23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value)
 	/* RIP is alone in its group and overwritten whole. */
 	if (row == F_GUEST_RIP)
 		s->in_13 &= ~group;
-	else if (group == BIT32(VG_SWITCH))
-		/* What the last exit saved follows from the controls as they were. */
-		vmx_collect(n, s, group | BIT32(VG_MSR));
+	/* What the last exit saved of MSRs follows from the controls as they were. */
 	else if (s->in_13 & group)
-		vmx_collect(n, s, group);
+		vmx_collect(n, s, group == BIT32(VG_SWITCH) ? group | BIT32(VG_MSR) : group);
 	value &= vmcs_value_mask(row);
 	if (s->v23.f[row] == value && !(s->stale & group) && row != F_GUEST_RIP)
 		return;

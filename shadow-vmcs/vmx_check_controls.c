@@ -121,14 +121,17 @@ static enum vmx_rule_id check_exit(const struct vmcs_fields *v, const struct vmx
 	return RULE_NONE;
 }
 
-/* Whether an injected event has the deliver-error-code bit that the manual demands of it. */
+/* Whether an injected event has the deliver-error-code bit that the manual demands of it. Only an
+ * unrestricted guest can be in real-address mode, whose exceptions have none; CR0.PE of another
+ * guest is for the checks of guest state. */
 static bool error_code_bit_is_right(u32 info, const struct vmcs_fields *v,
 				    const struct vmx_caps *caps)
 {
 	bool delivers = is_set(info, INTR_INFO_ERROR_CODE);
+	bool real_mode = is_set(vmcs_active_proc2(v), PROC2_UNRESTRICTED_GUEST) &&
+			 !is_set(v->f[F_GUEST_CR0], CR0_PE);
 
-	if ((info & INTR_INFO_TYPE) != INTR_TYPE_HARDWARE_EXCEPTION ||
-	    !is_set(v->f[F_GUEST_CR0], CR0_PE))
+	if ((info & INTR_INFO_TYPE) != INTR_TYPE_HARDWARE_EXCEPTION || real_mode)
 		return !delivers;
 	if (is_set(vmx_cap(caps, MSR_VMX_BASIC), BASIC_NO_ERROR_CODE_CHECK))
 		return true;

@@ -19,7 +19,7 @@ static void copy_group(const struct vmcs_fields *from, enum vmcs_group wanted,
 #include "shadow-vmcs/vmcs_fields.def"
 }
 
-/* Every access to a port exits until an exit shows that the bitmaps are worth merging. */
+/* Every access to a port exits, and L2's bitmaps are asked then. */
 static u32 merge_io(u32 proc23)
 {
 	return proc23 & (PROC_IO_BITMAPS | PROC_UNCONDITIONAL_IO) ? PROC_UNCONDITIONAL_IO

@@ -13,8 +13,7 @@
 #define SEL_LDT  (SEL_SPARE + 2 * 8)
 #define SEL_ODD  (SEL_SPARE + 3 * 8) /* a segment that a test makes */
 #define SEL_GATE (SEL_SPARE + 4 * 8) /* a task gate to SEL_NEW */
-#define SEL_LAST (SEL_SPARE + 5 * 8) /* a 32-bit TSS: IA-32e mode cannot begin with a 16-bit one \
-				      */
+#define SEL_LAST (SEL_SPARE + 5 * 8) /* a 32-bit TSS, which IA-32e mode begins with */
 
 /* The selectors above in the text of instructions. */
 #define SEL_NEW_TEXT  "0x60"

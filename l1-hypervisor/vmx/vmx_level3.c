@@ -6,6 +6,7 @@
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/panic.h"
+#include "l1-hypervisor/ports.h"
 #include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/vmx/vmx.h"
 #include "nested-ept/ept.h"
@@ -35,9 +36,10 @@ static enum outcome stage2(struct vcpu *vcpu, u64 reason)
 	return OUTCOME_RESUME;
 }
 
-/* The exit ports are the only ones that L1 wants. The others exit because the bitmaps were not
- * merged yet; once merged they serve until the next entry, since L2 must not change them while L3
- * runs (SDM 3C "Software Access to Related Structures" (25.11.4)). */
+/* The exit ports are the only ones that L1 wants. L1 does the other accesses itself, because L2's
+ * bitmaps are memory that may change while L3 runs: the next access asks them again. Only a string
+ * instruction runs on merged bitmaps.
+ * DEVIATION: an I/O breakpoint of L3 does not see what L1 does. */
 static enum outcome io(struct vcpu *vcpu, u64 reason)
 {
 	struct vmx_nested *n = &vmx_of(vcpu)->nested;
@@ -47,8 +49,12 @@ static enum outcome io(struct vcpu *vcpu, u64 reason)
 
 	if (io_bitmap_exits(&n->io_bitmaps12[0], &n->io_bitmaps12[1], port, size))
 		return vmx_handle_io(vcpu, reason);
-	vmx_merge_io_bitmaps(n);
-	return OUTCOME_RESUME;
+	if (qualification & (IO_STRING | IO_REP)) {
+		vmx_merge_io_bitmaps(n);
+		return OUTCOME_RESUME;
+	}
+	port_access(port, size, qualification & IO_IN, &vcpu->regs.r[REG_RAX]);
+	return OUTCOME_ADVANCE;
 }
 
 /* MSRs that an exit has given L1's or L2's value: L3's own is in vmcs13. False for any other. */

@@ -204,6 +204,13 @@ u64 vmx_read23(struct vmx_nested *n, struct vmx_slot *s, int row)
 	return value;
 }
 
+/* What the last exit saved of MSRs follows from the exit controls as they were. */
+__attribute__((noinline)) static void collect_before_write(struct vmx_nested *n, struct vmx_slot *s,
+							   u32 group)
+{
+	vmx_collect(n, s, group == BIT32(VG_SWITCH) ? group | BIT32(VG_MSR) : group);
+}
+
 void vmx_set23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value)
 {
 	u32 group = BIT32(vmcs_table[row].group);
@@ -211,9 +218,8 @@ void vmx_set23(struct vmx_nested *n, struct vmx_slot *s, int row, u64 value)
 	/* RIP is alone in its group and overwritten whole. */
 	if (row == F_GUEST_RIP)
 		s->in_13 &= ~group;
-	/* What the last exit saved of MSRs follows from the controls as they were. */
 	else if (s->in_13 & group)
-		vmx_collect(n, s, group == BIT32(VG_SWITCH) ? group | BIT32(VG_MSR) : group);
+		collect_before_write(n, s, group);
 	value &= vmcs_value_mask(row);
 	if (s->v23.f[row] == value && !(s->stale & group) && row != F_GUEST_RIP)
 		return;

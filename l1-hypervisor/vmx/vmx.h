@@ -62,11 +62,12 @@ void vmx_start_up(struct vcpu *vcpu, u8 vector);
  * vmx_exits.def --- */
 
 typedef enum outcome vmx_handler(struct vcpu *vcpu, u64 reason);
-vmx_handler vmx_handle_none, vmx_handle_cpuid, vmx_handle_xsetbv, vmx_handle_invd, vmx_handle_init,
-	vmx_handle_sipi, vmx_handle_triple_fault, vmx_handle_io, vmx_handle_ept_violation,
-	vmx_handle_ept_misconfig, vmx_handle_entry_failure, vmx_handle_vmx, vmx_handle_exception,
-	vmx_handle_vmread, vmx_handle_vmwrite, vmx_handle_vmresume, vmx_handle_cr, vmx_handle_rdmsr,
-	vmx_handle_wrmsr, vmx_handle_task_switch;
+vmx_handler vmx_handle_none, vmx_handle_undefined, vmx_handle_cpuid, vmx_handle_xsetbv,
+	vmx_handle_invd, vmx_handle_init, vmx_handle_sipi, vmx_handle_triple_fault, vmx_handle_io,
+	vmx_handle_ept_violation, vmx_handle_ept_misconfig, vmx_handle_entry_failure,
+	vmx_handle_vmx, vmx_handle_exception, vmx_handle_vmread, vmx_handle_vmwrite,
+	vmx_handle_vmresume, vmx_handle_cr, vmx_handle_rdmsr, vmx_handle_wrmsr,
+	vmx_handle_task_switch;
 
 /* Adds to an MSR bitmap those MSRs that L2 does not have. In vmx_msr.c, as the next two. */
 void vmx_withhold_msrs(struct bitmap_page *bitmap);

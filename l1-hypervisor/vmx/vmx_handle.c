@@ -33,6 +33,13 @@ enum outcome vmx_handle_none(struct vcpu *vcpu, u64 reason)
 	panic("L2 made the exit %s, which L1 did not ask for", vmx_exit_name((u32)reason));
 }
 
+/* An instruction of a feature that L2 does not have: safer mode extensions. */
+enum outcome vmx_handle_undefined(struct vcpu *vcpu, u64 reason)
+{
+	(void)reason;
+	return vmx_fault(vcpu, EXC_UD, false, 0);
+}
+
 enum outcome vmx_handle_exception(struct vcpu *vcpu, u64 reason)
 {
 	if ((vmcs_read(EXIT_INTR_INFO) & INTR_INFO_TYPE) != INTR_TYPE_NMI)

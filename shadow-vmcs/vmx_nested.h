@@ -228,7 +228,8 @@ void vmx_merge(const struct vmx_merge_in *in, u32 groups, struct vmcs_fields *v1
 
 /* Whether L2 asked for the exit `reason` of L3; vmcs13 is loaded. In vmx_route.c. */
 bool vmx_l2_wants(const struct vmx_nested *n, u32 reason);
-/* L3 makes an I/O access that L2 does not want: the I/O bitmaps are merged, and L3 tries again. */
+/* L3 makes a string I/O access that L2 does not want: the I/O bitmaps are merged until the next
+ * entry, and L3 tries again. */
 void vmx_merge_io_bitmaps(struct vmx_nested *n);
 /* L3 accesses a debug register, which L2 does not want: it tries again, and L1 remembers. */
 void vmx_pass_dr(struct vmx_nested *n);

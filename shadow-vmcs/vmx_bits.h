@@ -10,8 +10,6 @@
 #include "l1-hypervisor/leaf/types.h"
 #include "nested-ept/ept.h" /* the bits of an EPTP */
 
-#define BIT32(n) (1U << (n))
-
 /* SDM 3C "Pin-Based VM-Execution Controls" (25.6.1). */
 #define PIN_EXTERNAL_INTERRUPT BIT32(0)
 #define PIN_NMI                BIT32(3)

@@ -35,6 +35,7 @@ typedef struct {
 #define PA3(x) ((pa3_t){ (x) })
 
 #define BIT(n)           (1ULL << (n))
+#define BIT32(n)         (1U << (n))
 #define BITS(hi, lo)     ((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
 #define ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
 #define ALIGN_UP(x, a)   (((x) + (a)-1) & ~((a)-1))

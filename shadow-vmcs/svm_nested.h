@@ -1,0 +1,160 @@
+/*
+ * Nested SVM for one virtual CPU of L2: what L2 has done with SVM, the VMCBs that it runs its
+ * guests on (vmcb23, in its memory), and the merged ones (vmcb13) that L3 really runs on.
+ *
+ * Every VMCB of L2 that was used lately has a slot: the copy of its controls that was checked, and
+ * a vmcb13 that also holds L3's state. A clean bit of L2's says that a group is as in the slot.
+ *
+ * Assumes the CPU that it was created on, and that GIF is clear whenever L1 runs. Refuses to know
+ * the core: what it needs of it comes through struct svm_core.
+ */
+#ifndef SHADOW_VMCS_SVM_NESTED_H
+#define SHADOW_VMCS_SVM_NESTED_H
+
+#include "l1-hypervisor/leaf/outcome.h"
+#include "l1-hypervisor/leaf/regs.h"
+#include "l1-hypervisor/leaf/types.h"
+#include "nested-ept/cache.h"
+#include "shadow-vmcs/svm_bits.h"
+#include "shadow-vmcs/svm_caps.h"
+#include "shadow-vmcs/svm_check.h"
+#include "shadow-vmcs/vmcb.h"
+
+#define SVM_SLOTS 4
+#define NO_VMCB   PA2(~0ULL)
+
+/* L2's ASID. The ASID n of L2 for its guests is n + 1 of hardware's, which is why L2 is offered one
+ * less than there are. */
+#define ASID_L2 1U
+
+/* What the entry stub runs, and the GS bases: VMRUN and #VMEXIT leave that register alone, and L1
+ * has its own structure there. */
+struct svm_run {
+	struct vmcb *vmcb;
+	u64 vmcb_at;
+	u64 gs_guest, gs_host;
+};
+
+/* A VMCB of L1's. */
+struct hw_vmcb {
+	struct vmcb *vmcb;
+	pa1_t at;
+};
+
+struct svm_slot {
+	pa2_t at; /* L2's VMCB; NO_VMCB when the slot is free */
+	u64 last_use;
+	struct vmcb_control v23; /* L2's controls: the copy that was checked */
+	struct hw_vmcb vmcb13;
+	u32 stale;               /* groups in which vmcb13 may differ from what L2 means */
+	struct nept_slot *npt13; /* NULL when L3 runs on npt12 */
+	u64 npt13_key;           /* it is still the same one while its key is this */
+	u64 npt13_removals;      /* of its table at the last flush */
+};
+
+/* What nested SVM needs of the core. Pointers of L2 are checked by the callee. */
+struct svm_core {
+	bool (*read)(pa2_t at, void *to, u64 length);
+	bool (*write)(pa2_t at, const void *from, u64 length);
+	bool (*is_ram)(pa2_t at, u64 length);
+	void *(*pointer)(pa2_t at); /* of memory that is_ram() said yes for */
+	/* L3 needs these rights at an address of L2's that npt12 denies: true when it has them now.
+	 */
+	bool (*touch)(pa2_t at, u32 rights);
+	const struct nept_memory *memory;
+	u64 ncr3_12;
+	u32 physical_bits;
+};
+
+struct svm_ways {
+	bool copy_all;     /* vmcb=copy-all: L2's clean bits are not believed */
+	bool virtual_vls;  /* vls=virtual */
+	bool virtual_gif;  /* gif=virtual */
+	bool shadow;       /* npt=shadow-on-npt: L2 is not offered nested paging */
+	bool flush;        /* tlb=flush */
+};
+
+/* L1's permission maps for L2 (12) and those that L3 runs on (13), all of hardware's layout. */
+struct svm_maps {
+	u8 *msrpm12, *msrpm13; /* MSRPM_SIZE bytes */
+	u8 *iopm12, *iopm13;   /* IOPM_SIZE bytes; 13 is merged for string instructions only */
+	u8 *ones;              /* IOPM_SIZE bytes: everything exits */
+	pa1_t msrpm12_at, msrpm13_at, iopm12_at, iopm13_at, ones_at;
+};
+
+struct svm_nested {
+	struct regs *regs;
+	struct fault *fault;
+	u32 *level;
+	struct svm_run *run;
+	const struct svm_core *core;
+	const struct svm_caps *platform;
+	struct svm_caps offered;
+	struct svm_check_env env;
+	bool enabled; /* nested=on */
+	struct svm_ways ways;
+	struct svm_maps maps;
+
+	struct hw_vmcb vmcb12;
+	bool svme;     /* EFER.SVME as L2 has it; hardware's is always on */
+	bool gif;      /* L2's GIF with gif=trap; with gif=virtual it is in vmcb12 */
+	u64 vm_cr;     /* MSR VM_CR as L2 has it */
+	u64 hsave_pa;  /* MSR VM_HSAVE_PA as L2 has it */
+
+	struct svm_slot *current; /* what L3 runs on, while *level is 3 */
+	struct svm_slot slot[SVM_SLOTS];
+	u64 clock;
+	struct nept_cache cache; /* npt13s, by nested CR3 and ASID of L2 */
+};
+
+/* --- svm_insn.c: the instructions of L2 --- */
+
+/* Emulates the SVM instruction that exited with `exit` (an enum svm_exit) at vcpu level 2, or at
+ * level 3 where L2 does not intercept it: VMRUN, VMLOAD, VMSAVE, STGI, CLGI, INVLPGA, SKINIT. The
+ * caller has not advanced RIP yet; OUTCOME_ADVANCE asks it to. After VMRUN that is done already:
+ * `next_rip` is where L2 goes on. */
+enum outcome svm_insn(struct svm_nested *n, u32 exit, u64 next_rip);
+
+/* Whether L2's global interrupt flag is set. */
+bool svm_gif(const struct svm_nested *n);
+void svm_set_gif(struct svm_nested *n, bool on);
+
+/* --- svm_msr.c: EFER, VM_CR, VM_HSAVE_PA and their kin, as L2 has them --- */
+
+/* False for an MSR that is not SVM's. `*ok` false is #GP. */
+bool svm_rdmsr(struct svm_nested *n, u32 msr, u64 *value, bool *ok);
+bool svm_wrmsr(struct svm_nested *n, u32 msr, u64 value, bool *ok);
+
+/* --- svm_route.c, svm_reflect.c: out of L3 --- */
+
+/* Whether L2 asked for the exit of L3 that vmcb13 holds. */
+bool svm_l2_wants(const struct svm_nested *n, u32 exit);
+/* L3 ends with the exit that vmcb13 holds; L2 goes on behind its VMRUN. */
+void svm_reflect(struct svm_nested *n);
+/* As svm_reflect() with exit information of our own. */
+void svm_reflect_as(struct svm_nested *n, u64 code, u64 info1, u64 info2);
+
+/* --- svm_maps.c --- */
+
+/* The MSR's two bits in a permission map: the bit number of its reads; false for an MSR in no
+ * range, whose accesses always exit. */
+bool svm_msrpm_bit(u32 msr, u32 *bit);
+/* L3 makes a string I/O access that L2 does not want: it runs on merged bits until its next exit
+ * that L2 sees. */
+void svm_merge_iopm(struct svm_nested *n);
+
+/* --- svm_stage2.c --- */
+
+/* L3 missed in the merged table: filled, or for L2 (OUTCOME_REFLECT: done). */
+enum outcome svm_stage2_miss(struct svm_nested *n);
+/* Forgets merged tables: all of them. */
+void svm_drop_stage2(struct svm_nested *n);
+
+/* --- svm_slot.c --- */
+
+/* The slot of L2's VMCB at `at`: found, or the least recently used one with everything stale. */
+struct svm_slot *svm_slot_get(struct svm_nested *n, pa2_t at);
+/* Everything is stale, everywhere: the ways or what L2 is offered have changed. */
+void svm_slot_forget_all(struct svm_nested *n);
+
+#endif

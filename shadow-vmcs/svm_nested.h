@@ -33,6 +33,7 @@ struct svm_run {
 	struct vmcb *vmcb;
 	u64 vmcb_at;
 	u64 gs_guest, gs_host;
+	bool fsgsbase; /* by RDGSBASE and WRGSBASE, not by MSR */
 };
 
 /* A VMCB of L1's. */

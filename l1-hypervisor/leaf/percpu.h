@@ -14,11 +14,18 @@
 #endif
 
 struct access_counters {
+	/* of VMX */
 	u64 vmreads;
 	u64 vmwrites;
 	u64 vmptrlds;
 	u64 invepts;
 	u64 invvpids;
+	/* of SVM */
+	u64 vmloads;
+	u64 vmsaves;
+	u64 map_words;   /* of permission maps, merged */
+	u64 tlb_flushes; /* VMRUNs that flushed */
+	u64 invlpgas;
 };
 
 struct vcpu;

@@ -126,7 +126,7 @@ static bool mapped(u64 at, const char *code)
 
 	inner_reset(code, &(struct vmx_controls){ .proc2 = PROC2_EPT });
 	inner_split_ept((u64)page);
-	entry = vmx_ept_entry(&inner_ept, (u64)page, PAGE_SHIFT);
+	entry = stage2_entry(&inner_ept, (u64)page, PAGE_SHIFT);
 	*entry = at | EPT_RAM;
 	vmx_invept(INVEPT_GLOBAL, 0, 0);
 	inner_regs.rdi = (u64)page;

@@ -14,12 +14,12 @@ static u64 *leaves;
 
 u64 ept_create(void)
 {
-	struct vmx_ept ept;
+	struct stage2 ept;
 
-	vmx_ept_init(&ept, pages, ARRAY_SIZE(pages));
-	leaves = vmx_ept_entry(&ept, 0, PAGE_SHIFT);
+	stage2_init(&ept, pages, ARRAY_SIZE(pages));
+	leaves = stage2_entry(&ept, 0, PAGE_SHIFT);
 	for (u64 at = PAGE_TABLE_COVERS; at < VM_MEMORY; at += PAGE_TABLE_COVERS)
-		vmx_ept_entry(&ept, at, PAGE_SHIFT);
+		stage2_entry(&ept, at, PAGE_SHIFT);
 	return vmx_ept_pointer(&ept);
 }
 

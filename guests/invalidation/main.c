@@ -31,7 +31,7 @@ static u64 eptp_of_root(u32 i)
 /* Which of the pages L3 finds from now on, once that is invalidated. */
 static void show(u32 page)
 {
-	vmx_ept_map(&inner_ept, L3_PAGE, (u64)pages[page], PAGE_2M, EPT_RAM, 21);
+	stage2_map(&inner_ept, L3_PAGE, (u64)pages[page], PAGE_2M, EPT_RAM, 21);
 }
 
 static void invalidate(enum vmx_status status)

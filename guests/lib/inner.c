@@ -13,7 +13,7 @@
 
 union vmx_regs inner_regs;
 struct vmx_region inner_vmxon, inner_vmcs, inner_other_vmcs;
-struct vmx_ept inner_ept;
+struct stage2 inner_ept;
 u8 inner_msr_bitmap[PAGE_SIZE] __attribute__((aligned(4096)));
 u8 inner_io_bitmap_a[PAGE_SIZE] __attribute__((aligned(4096)));
 u8 inner_io_bitmap_b[PAGE_SIZE] __attribute__((aligned(4096)));
@@ -59,8 +59,8 @@ void inner_init(void)
 
 static void make_ept(void)
 {
-	vmx_ept_init(&inner_ept, ept_pages, EPT_PAGES);
-	if (!vmx_ept_map(&inner_ept, 0, 0, EPT_BYTES, EPT_RAM, EPT_2M))
+	stage2_init(&inner_ept, ept_pages, EPT_PAGES);
+	if (!stage2_map(&inner_ept, 0, 0, EPT_BYTES, EPT_RAM, EPT_2M))
 		guest_fail("the pages for EPT tables do not suffice");
 	vmx_set(VMCS_EPTP, vmx_ept_pointer(&inner_ept));
 	if (vmx_invept(INVEPT_GLOBAL, 0, 0) != VMX_SUCCEED)
@@ -71,8 +71,8 @@ void inner_split_ept(u64 address)
 {
 	u64 start = ALIGN_DOWN(address, BIT(EPT_2M));
 
-	*vmx_ept_entry(&inner_ept, start, EPT_2M) = 0;
-	if (!vmx_ept_map(&inner_ept, start, start, BIT(EPT_2M), EPT_RAM, PAGE_SHIFT))
+	*stage2_entry(&inner_ept, start, EPT_2M) = 0;
+	if (!stage2_map(&inner_ept, start, start, BIT(EPT_2M), EPT_RAM, PAGE_SHIFT))
 		guest_fail("the pages for EPT tables do not suffice");
 	vmx_invept(INVEPT_GLOBAL, 0, 0);
 }

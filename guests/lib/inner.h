@@ -31,7 +31,7 @@ struct inner_msr {
 extern union vmx_regs inner_regs;
 extern struct vmx_region inner_vmxon, inner_vmcs, inner_other_vmcs;
 extern u8 inner_msr_bitmap[], inner_io_bitmap_a[], inner_io_bitmap_b[];
-extern struct vmx_ept inner_ept;
+extern struct stage2 inner_ept;
 extern const struct vmx_features *const inner_features;
 
 /* What main() of a conformance guest does: runs the suites under the word ept=on|off. */

@@ -1,7 +1,7 @@
 /*
- * Enabling VMX, its capabilities, and the control fields of a VMCS. Refuses by returning a
- * sentence or the name of what is missing; never writes a control bit that the capability MSRs do
- * not allow.
+ * Enabling VMX, its capabilities, the control fields of a VMCS, and its EPT pointer. Refuses by
+ * returning a sentence or the name of what is missing; never writes a control bit that the
+ * capability MSRs do not allow.
  */
 #include "guests/lib/vmx.h"
 
@@ -152,4 +152,9 @@ void vmx_write_controls(const struct vmx_controls *c)
 	vmx_set(VMCS_ENTRY_CONTROLS, c->entry);
 	for (size_t i = 0; i < ARRAY_SIZE(zeroed); i++)
 		vmx_set(zeroed[i], 0);
+}
+
+u64 vmx_ept_pointer(const struct stage2 *ept)
+{
+	return (u64)ept->root | EPTP_WALK_4 | MEMTYPE_WB;
 }

@@ -1,6 +1,6 @@
 /*
  * VMX for guests that run guests of their own: enabling it, the instructions, a world switch that
- * returns to C, default controls and state, EPT tables. Used by guests/hv and the conformance
+ * returns to C, default controls and state, EPT entries. Used by guests/hv and the conformance
  * guests. Assumes 64-bit mode, an identity map and interrupts off between vmx_enter() and its
  * return. One inner guest runs at a time; nothing here allocates or prints on a path that is
  * measured.
@@ -8,6 +8,7 @@
 #ifndef GUESTS_LIB_VMX_H
 #define GUESTS_LIB_VMX_H
 
+#include "guests/lib/stage2.h"
 #include "l1-hypervisor/leaf/types.h"
 #include "l1-hypervisor/leaf/x86.h"
 #include "shadow-vmcs/vmcs_fields.h"
@@ -226,33 +227,11 @@ void vmx_write_guest_protected(const struct vmx_controls *controls, u64 cr0, u32
 #define EPT_W             BIT(1)
 #define EPT_X             BIT(2)
 #define EPT_MEMTYPE_SHIFT 3
-#define EPT_LEAF          BIT(7)
 
 /* Leaves for ordinary memory: every access, write-back. */
 #define EPT_RAM (EPT_R | EPT_W | EPT_X | (u64)MEMTYPE_WB << EPT_MEMTYPE_SHIFT)
 
-/* An inner guest's EPT: tables are taken from `next` up to `end`. */
-struct vmx_ept {
-	u64 *root;
-	u8 *next, *end;
-};
-
-/* `pages` is `count` 4 KiB pages, aligned; one becomes the root, empty. */
-void vmx_ept_init(struct vmx_ept *ept, void *pages, size_t count);
-
-/*
- * Maps [from, from + bytes) to [to, to + bytes) in pages of 1 << shift (12, 21 or 30), all of
- * them aligned to it. `attributes`: the permissions and memory type of the leaves. Replaces what
- * was mapped at that page size. False when the pages for tables are used up, or a larger page is
- * in the way.
- */
-bool vmx_ept_map(struct vmx_ept *ept, u64 from, u64 to, u64 bytes, u64 attributes, unsigned shift);
-
-/* The entry that maps `address` in pages of 1 << shift, its tables made as needed; NULL as in
- * vmx_ept_map(). */
-u64 *vmx_ept_entry(struct vmx_ept *ept, u64 address, unsigned shift);
-
 /* The EPTP for these tables: 4 levels, write-back, A/D flags off. */
-u64 vmx_ept_pointer(const struct vmx_ept *ept);
+u64 vmx_ept_pointer(const struct stage2 *ept);
 
 #endif

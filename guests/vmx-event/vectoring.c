@@ -121,7 +121,7 @@ static void run_ept_violation(const struct event *e)
 	test_begin(name, "The IDT-vectoring information is saved for EPT violations as well");
 	start(e, &more);
 	inner_split_ept(idt);
-	entry = vmx_ept_entry(&inner_ept, idt, PAGE_SHIFT);
+	entry = stage2_entry(&inner_ept, idt, PAGE_SHIFT);
 	*entry &= ~EPT_RAM;
 	vmx_invept(INVEPT_GLOBAL, 0, 0);
 	inner_run(&exit);

@@ -55,7 +55,7 @@ static u64 *start(const char *code)
 	inner_split_ept((u64)page);
 	memset(page, 0xc3, sizeof(page));
 	inner_regs.rdi = (u64)page;
-	return vmx_ept_entry(&inner_ept, (u64)page, PAGE_SHIFT);
+	return stage2_entry(&inner_ept, (u64)page, PAGE_SHIFT);
 }
 
 static void flush(void)
@@ -148,7 +148,7 @@ static void reserved_bit_in_table_entry(void)
 	u64 *directory;
 
 	start(e_read);
-	directory = vmx_ept_entry(&inner_ept, (u64)page, SHIFT_2M);
+	directory = stage2_entry(&inner_ept, (u64)page, SHIFT_2M);
 	*directory |= BIT(4); /* bits 6:3 are reserved where an entry points to a table */
 	flush();
 	inner_run(&exit);
@@ -164,7 +164,7 @@ static void absent_table(void)
 	u64 *directory;
 
 	start(e_read);
-	directory = vmx_ept_entry(&inner_ept, (u64)page, SHIFT_2M);
+	directory = stage2_entry(&inner_ept, (u64)page, SHIFT_2M);
 	*directory &= ~(EPT_R | EPT_W | EPT_X);
 	flush();
 	/* The code and the guest's own page tables are in those 2 MiB too. */
@@ -181,7 +181,7 @@ static void rights_are_combined(void)
 	u64 *directory;
 
 	start(e_write);
-	directory = vmx_ept_entry(&inner_ept, (u64)page, SHIFT_2M);
+	directory = stage2_entry(&inner_ept, (u64)page, SHIFT_2M);
 	*directory &= ~EPT_W;
 	flush();
 	inner_run(&exit);
@@ -202,7 +202,7 @@ static void walk_violates(void)
 	u64 *entry;
 
 	start(e_read);
-	entry = vmx_ept_entry(&inner_ept, table, PAGE_SHIFT);
+	entry = stage2_entry(&inner_ept, table, PAGE_SHIFT);
 	*entry &= ~EPT_RAM;
 	flush();
 	inner_run(&exit);
@@ -261,11 +261,11 @@ static void writes_through(void)
 static void pages_of_1g(void)
 {
 	static u8 tables[3 * PAGE_SIZE] __attribute__((aligned(4096)));
-	struct vmx_ept ept;
+	struct stage2 ept;
 
 	start(e_write);
-	vmx_ept_init(&ept, tables, 3);
-	vmx_ept_map(&ept, 0, 0, BIT(32), EPT_RAM, SHIFT_1G);
+	stage2_init(&ept, tables, 3);
+	stage2_map(&ept, 0, 0, BIT(32), EPT_RAM, SHIFT_1G);
 	vmx_set(VMCS_EPTP, vmx_ept_pointer(&ept));
 	inner_regs.rax = 0x44;
 	inner_run_to_end();
@@ -276,15 +276,15 @@ static void two_eptps(void)
 {
 	static u8 tables[3 * PAGE_SIZE] __attribute__((aligned(4096)));
 	u64 first;
-	struct vmx_ept ept;
+	struct stage2 ept;
 	u64 *entry = start(e_read);
 
 	memset(other, 0x5a, sizeof(other));
 	*entry = (u64)other | EPT_RAM;
 	flush();
 	first = vmx_get(VMCS_EPTP);
-	vmx_ept_init(&ept, tables, 3);
-	vmx_ept_map(&ept, 0, 0, BIT(32), EPT_RAM, SHIFT_1G);
+	stage2_init(&ept, tables, 3);
+	stage2_map(&ept, 0, 0, BIT(32), EPT_RAM, SHIFT_1G);
 	inner_run_to_end();
 	test_equal("byte by the first EPTP", (u8)inner_regs.rax, 0x5a);
 	vmx_set(VMCS_EPTP, vmx_ept_pointer(&ept));
@@ -306,8 +306,8 @@ static u64 *start_ad(const char *code, bool enabled)
 	if (enabled)
 		inner_set_bits(VMCS_EPTP, EPTP_AD);
 	*entry &= ~AD;
-	vmx_ept_entry(&inner_ept, (u64)other, PAGE_SHIFT)[0] &= ~AD;
-	vmx_ept_entry(&inner_ept, (u64)page, SHIFT_2M)[0] &= ~AD;
+	stage2_entry(&inner_ept, (u64)other, PAGE_SHIFT)[0] &= ~AD;
+	stage2_entry(&inner_ept, (u64)page, SHIFT_2M)[0] &= ~AD;
 	flush();
 	return entry;
 }
@@ -319,9 +319,9 @@ static void read_sets_accessed(void)
 	inner_run_to_end();
 	test_equal("flags of the page", *entry & AD, EPT_ACCESSED);
 	test_equal("flags of a page that nobody used",
-		   *vmx_ept_entry(&inner_ept, (u64)other, PAGE_SHIFT) & AD, 0);
+		   *stage2_entry(&inner_ept, (u64)other, PAGE_SHIFT) & AD, 0);
 	test_equal("accessed flag of the directory",
-		   *vmx_ept_entry(&inner_ept, (u64)page, SHIFT_2M) & EPT_ACCESSED, EPT_ACCESSED);
+		   *stage2_entry(&inner_ept, (u64)page, SHIFT_2M) & EPT_ACCESSED, EPT_ACCESSED);
 }
 
 static void write_sets_dirty(void)

@@ -42,7 +42,7 @@ L1_SOURCES := $(filter-out %/asm_offsets.c,$(call find-sources,l1-hypervisor $(L
 L1_OBJECTS := $(call objects-in,$(BUILD)/l1,$(L1_SOURCES))
 L1_SCRIPT  := $(wildcard l1-hypervisor/boot/nestbed.lds)
 
-GUEST_NAMES := $(filter-out lib linux,$(notdir $(patsubst %/,%,$(sort $(dir $(wildcard \
+GUEST_NAMES := $(filter-out lib linux kvmclient,$(notdir $(patsubst %/,%,$(sort $(dir $(wildcard \
 	       guests/*/*.c))))))
 GUEST_LIB   := $(call objects-in,$(BUILD)/guest,$(call find-sources,guests/lib) \
 	       $(wildcard l1-hypervisor/leaf/string.c))
@@ -63,7 +63,7 @@ TEST_HELPERS := $(call objects-in,$(BUILD)/host,$(filter-out $(TEST_SOURCES),$(w
 TEST_BINS    := $(TEST_SOURCES:%.c=$(BUILD)/%)
 
 all: $(if $(L1_SCRIPT),$(BUILD)/nestbed.elf) $(BUILD)/rom.bin $(BUILD)/tools/steady.so \
-	$(BUILD)/tools/kvm_client guests
+	$(BUILD)/tools/kvmclient guests
 
 guests: $(GUEST_ELFS) ## build the guest images into build/guests
 
@@ -194,12 +194,12 @@ $(BUILD)/host/pure.a: $(PURE_OBJECTS) $(TEST_HELPERS)
 $(BUILD)/tests/host/%: $(BUILD)/host/tests/host/%.o $(BUILD)/host/pure.a
 	$(call quiet,LINK)mkdir -p $(@D) && $(CC) $(HOST) -o $@ $< $(BUILD)/host/pure.a -lcmocka
 
-# The client that runs our images in Linux's KVM (`nestbed peer`): static, since it runs in the
-# Linux guest, and with the loader of L1, so that both load alike.
-$(BUILD)/peer/%.o: %.c $(BUILD)/flags
+# The client that runs our images and Linux in Linux's KVM: static, since it runs in the Linux
+# guest, and with the loader of L1, so that both load alike.
+$(BUILD)/kvmclient/%.o: %.c $(BUILD)/flags
 	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(COMMON) -O2 -c -o $@ $<
 
-$(BUILD)/tools/kvm_client: $(call objects-in,$(BUILD)/peer,experiments/peers/kvm_client.c \
+$(BUILD)/tools/kvmclient: $(call objects-in,$(BUILD)/kvmclient,$(wildcard guests/kvmclient/*.c) \
 		l1-hypervisor/memory_map.c l1-hypervisor/refusal.c $(wildcard l1-hypervisor/loader*.c))
 	$(call quiet,LINK)mkdir -p $(@D) && $(CC) -static -o $@ $^
 

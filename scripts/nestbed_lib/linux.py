@@ -30,8 +30,8 @@ examples:
   nestbed linux --cpus 2 --command "cat /proc/interrupts"
   nestbed linux --strategy tlb=flush --json linux.json
   nestbed linux --native                         the native boot only
-  nestbed linux --no-compare --memory 384 --file build/tools/kvm_client \\
-      --file build/guests/bench.elf --command "/kvm_client /bench.elf 'bench ops=cpuid level=3'"
+  nestbed linux --no-compare --memory 384 --file build/tools/kvmclient \\
+      --file build/guests/bench.elf --command "/kvmclient /bench.elf 'bench ops=cpuid level=3'"
                                                  Linux's KVM as L2, the bench as its L3
 """
 # Enough for the kernel, its initramfs and L1. A tick of Linux's clock comes 250 times in a second

@@ -21,12 +21,14 @@ from .errors import NestbedError
 META_PACKAGE = "linux-image-amd64"
 SOURCES = paths.ROOT / "guests" / "linux"
 BUSYBOX = Path("/usr/bin/busybox")
-# Each needs the one before it.
-MODULES = (
-    "kernel/virt/lib/irqbypass.ko",
-    "kernel/arch/x86/kvm/kvm.ko",
-    "kernel/arch/x86/kvm/kvm-intel.ko",
-)
+# KVM's modules, each with those that it needs, the nearest first.
+MODULES = {
+    "kernel/virt/lib/irqbypass.ko": (),
+    "kernel/arch/x86/kvm/kvm.ko": ("irqbypass.ko",),
+    "kernel/arch/x86/kvm/kvm-intel.ko": ("kvm.ko", "irqbypass.ko"),
+    "kernel/drivers/crypto/ccp/ccp.ko": (),
+    "kernel/arch/x86/kvm/kvm-amd.ko": ("ccp.ko", "kvm.ko", "irqbypass.ko"),
+}
 COMPILE = (
     "gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -nostdlib -ffreestanding"
     " -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -s"
@@ -185,12 +187,10 @@ def _add_modules(archive: cpio.Archive, directory: Path, source: Path) -> None:
     kernel walks all of a module's symbols for each of its functions."""
     home = f"lib/modules/{source.name}"
     archive.directory(home)
-    needed: list[str] = []  # by the module at hand, the nearest first
     dependencies = []
-    for name in MODULES:
+    for name, needed in MODULES.items():
         stripped = directory / Path(name).name
         _output(["strip", "--strip-unneeded", "-o", str(stripped), str(source / name)], directory)
         archive.file(f"{home}/{stripped.name}", stripped.read_bytes())
         dependencies.append(f"{stripped.name}: {' '.join(needed)}\n")
-        needed.insert(0, stripped.name)
     archive.file(f"{home}/modules.dep", "".join(dependencies).encode())

@@ -1,7 +1,7 @@
 """`nestbed peer`: what Linux's KVM needs for the same exits, on the same processor.
 
 Debian's kernel runs on the platform without Nestbed, loads its KVM, and a small client
-(experiments/peers/kvm_client.c) runs the same guest images in it: the bench as KVM's guest, and
+(guests/kvmclient) runs the same guest images in it: the bench as KVM's guest, and
 the guest hypervisor with the bench in it, with and without VMCS shadowing.
 """
 
@@ -26,7 +26,7 @@ examples:
   nestbed peer                                   KVM beside Nestbed, about 2 minutes on Bochs
   nestbed peer --n 300 --json results/kvm.jsonl
 """
-CLIENT = "tools/kvm_client"
+CLIENT = "tools/kvmclient"
 MEMORY = 384
 PROFILE = "kvm"
 WIDTH = 100
@@ -62,9 +62,9 @@ def measurements(experiment: Experiment, n: int) -> list[Measurement]:
     """What is done in the guest, in this order."""
     ops = [op for op in experiment.ops[3] if op not in LEFT_OUT]
     words = f"ops={','.join(ops)} n={n} cold=off"
-    nested = f"/kvm_client /hv.elf 'hv profile={PROFILE}' /bench.elf 'l3 {words} tap=sub'"
+    nested = f"/kvmclient /hv.elf 'hv profile={PROFILE}' /bench.elf 'l3 {words} tap=sub'"
     return [
-        Measurement(f"/kvm_client /bench.elf 'bench {words} level=2'", 2),
+        Measurement(f"/kvmclient /bench.elf 'bench {words} level=2'", 2),
         Measurement(nested, 3, "shadow"),
         Measurement("rmmod kvm_intel && modprobe kvm-intel nested=1 enable_shadow_vmcs=0"),
         Measurement(nested, 3, "trap"),

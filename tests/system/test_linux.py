@@ -25,7 +25,7 @@ def test_linux_boots_as_l2(nestbed, tmp_path, cpus):
 
 def test_kvm_runs_its_guest_on_nestbed(nestbed):
     """Linux's own KVM as the hypervisor in L2: the bench is its guest, L3 of Nestbed."""
-    client, bench = (paths.BUILD / name for name in ("tools/kvm_client", "guests/bench.elf"))
+    client, bench = (paths.BUILD / name for name in ("tools/kvmclient", "guests/bench.elf"))
     said = nestbed(
         *("linux", "--no-compare", "--memory", 384, "--file", client, "--file", bench),
         *("--strategy", "vmcs=shadow,vmcs.fields=kvm,merge=dirty", "--command"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import baseline, bench_table, commands, paths, platforms, report, results
+from . import baseline, bench_table, commands, paths, report, results
 from .boot import Boot, nestbed_boot
 from .console import complain, err, out, print_wide
 from .errors import NestbedError
@@ -204,7 +204,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.quick and (arguments.check_baseline or arguments.update_baseline):
         raise NestbedError("A baseline covers the whole experiment: leave --quick away.")
     experiment = Experiment.load()
-    platform = platforms.choose(arguments.platform, arguments.ips)
+    platform = commands.choose_platform(arguments)
     parts = make_parts(experiment, arguments.quick, arguments.cpus)
     outcomes = run_parts(platform, parts, commands.limits(arguments))
     rows = collect(platform, parts, outcomes)

@@ -17,7 +17,8 @@ from .boot import Boot
 from .errors import NestbedError
 
 PROGRAM = "bochs-bin"
-MODEL = "corei7_skylake_x"
+# The CPU model for each extension.
+MODELS = {"vmx": "corei7_skylake_x", "svm": "ryzen"}
 # A low rate makes the serial line cheap: it sends 115200 baud of emulated time, and a second of
 # emulated time has this many instructions.
 IPS = 4_000_000
@@ -50,13 +51,26 @@ com1: enabled=1, mode=file, dev=com1.txt
 # in the file `after` at that time.
 COMMANDS = "c\nsource after\n"
 PROMPT = re.compile(r"^(<bochs:\d+> )+")
+MODEL_LINE = re.compile(r"^(\w+)$", re.MULTILINE)
+LOG = "log.txt"  # where the machine's standard output goes
+
+
+def models() -> set[str]:
+    """The CPU models of this build; none when Bochs is not installed."""
+    program = shutil.which(PROGRAM)
+    if not program:
+        return set()
+    listed = subprocess.run(
+        [program, "--help", "cpu"], capture_output=True, text=True, check=False
+    )
+    return set(MODEL_LINE.findall(listed.stdout + listed.stderr))
 
 
 @dataclasses.dataclass(frozen=True)
 class Bochs:
     """Starts machines in Bochs."""
 
-    model: str = MODEL
+    model: str = MODELS["vmx"]
     ips: int = IPS
     ignore_bad_msrs: bool = True
     extra: tuple[str, ...] = ()  # more lines of configuration
@@ -110,16 +124,19 @@ class Bochs:
         return PROMPT.sub("", line)
 
     @staticmethod
-    def ended_well(status: int) -> bool:
+    def ended_well(status: int, _complaints: list[str]) -> bool:
         """Whether the guest left by the exit port for success."""
         return status == 0
 
     @staticmethod
-    def interrogate(process: subprocess.Popen, directory: Path, trace_at: int | None) -> None:
-        """Lets a silent machine tell its state on standard output, and ends it."""
+    def interrogate(
+        process: subprocess.Popen, directory: Path, trace_at: int | None
+    ) -> tuple[list[str], bytes]:
+        """Ends a silent machine; what its debugger tells of its state, and the ring of exits."""
+        told = (directory / LOG).stat().st_size
         questions = ["r", "creg", "print-stack 8"]
         if trace_at is not None:
-            questions.append(f"xp /{trace.WORDS}wx {trace_at:#x}")
+            questions.append(f"xp /{trace.SIZE // 4}wx {trace_at:#x}")
         (directory / "after").write_text("\n".join([*questions, "q", ""]))
         process.send_signal(signal.SIGINT)
         try:
@@ -127,3 +144,5 @@ class Bochs:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        answers = (directory / LOG).read_bytes()[told:].decode(errors="replace")
+        return trace.without_dump(answers), trace.ring_of_dump(answers)

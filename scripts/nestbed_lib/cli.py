@@ -15,6 +15,7 @@ examples:
   nestbed run --native --l2 bench                the same without Nestbed
   nestbed run --l2 hv --l3 bench --append profile=kvm --strategy vmcs=shadow,merge=dirty
   nestbed run --l2 x86/vmx.flat --module env --memory 512 --append "test_vmx_feature_control"
+  nestbed run --platform tcg --cpu EPYC,+svm,+npt --l3 bench
   nestbed run --l2 vmlinux --append "console=ttyS0" --module initrd.gz --cpus 2 --exits
 """
 
@@ -35,7 +36,13 @@ def machine_arguments() -> argparse.ArgumentParser:
         "--platform",
         choices=("auto", *platforms.NAMES),
         default="auto",
-        help="where to run; auto takes the first with a working VMX (default)",
+        help="where to run; auto takes the first that works for what is asked (default)",
+    )
+    group.add_argument(
+        "--cpu",
+        metavar="MODEL",
+        help="CPU model: of Bochs (corei7_skylake_x has VMX; ryzen, phenom_8650_toliman have SVM)"
+        " or of QEMU with its own words (max, EPYC,+svm,+npt)",
     )
     group.add_argument("--cpus", type=positive, default=1, metavar="N", help="CPUs (default 1)")
     group.add_argument(

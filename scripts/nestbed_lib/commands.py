@@ -7,14 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import paths, platforms, report
+from . import guest_list, paths, platforms, report
 from .boot import Boot, Module, nestbed_boot
 from .console import complain, err, out
 from .errors import NestbedError
+from .guest_list import SVM, VMX
 from .machine import Limits, Outcome, Platform, run
 
 WAY = re.compile(r"^[a-z][a-z0-9.]*=[A-Za-z0-9_+-]+$")
 EVENTS_SHOWN = 8
+# Axes that only one of the two extensions has.
+ONLY = {"vmcs": VMX, "merge": VMX, "ept": VMX, "vmcb": SVM, "vls": SVM, "gif": SVM, "npt": SVM}
 
 
 def strategy_words(arguments: list[str]) -> dict[str, str]:
@@ -51,6 +54,14 @@ def make_boot(arguments: argparse.Namespace) -> Boot:
         cpus=arguments.cpus,
         memory=arguments.memory,
     )
+
+
+def choose_platform(arguments: argparse.Namespace) -> Platform:
+    """The platform that the arguments name, or that the image and the ways need."""
+    wants = guest_list.extension_of(getattr(arguments, "l2", None) or "")
+    for axis in strategy_words(getattr(arguments, "strategy", [])):
+        wants = ONLY.get(axis, wants)
+    return platforms.choose(arguments.platform, arguments.ips, arguments.cpu, wants)
 
 
 def limits(arguments: argparse.Namespace) -> Limits:
@@ -123,8 +134,8 @@ def write_through(data: bytes) -> None:
 
 def command_run(arguments: argparse.Namespace) -> int:
     """Starts L2, alone or under Nestbed, and says whether it did well."""
-    platform = platforms.choose(arguments.platform, arguments.ips)
     boot = make_boot(arguments)
+    platform = choose_platform(arguments)
     outcome = run(platform, boot, write_through, limits(arguments))
     if arguments.json:
         write_json(arguments.json, result_object(platform, boot, outcome))

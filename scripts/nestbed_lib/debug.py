@@ -75,7 +75,7 @@ def _debug_qemu(platform: platforms.Platform, boot: Boot, directory: Path) -> in
 
 def command(arguments: argparse.Namespace) -> int:
     """Starts the machine in a directory of its own and hands the terminal to the debugger."""
-    platform = platforms.choose(arguments.platform, arguments.ips)
+    platform = commands.choose_platform(arguments)
     boot = commands.make_boot(arguments)
     start = _debug_bochs if platform.name == "bochs" else _debug_qemu
     with tempfile.TemporaryDirectory(prefix="nestbed-debug-") as directory:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from . import commands, linux_image, paths, platforms, report
+from . import commands, linux_image, paths, report
 from .boot import Boot, Module, nestbed_boot
 from .console import complain, err, out, print_wide
 from .errors import NestbedError
@@ -294,7 +294,7 @@ def finish(
 
 def command(arguments: argparse.Namespace) -> int:
     """Boots Linux, alone or under Nestbed or both."""
-    platform = platforms.choose(arguments.platform, arguments.ips)
+    platform = commands.choose_platform(arguments)
     limits = commands.limits(arguments)
     if arguments.native and arguments.no_compare:
         raise NestbedError("--native and --no-compare contradict each other: leave one out.")

@@ -42,11 +42,14 @@ class Platform(Protocol):
     def log_line(self, line: str) -> str:
         """A line of standard output without what the platform added."""
 
-    def ended_well(self, status: int) -> bool:
-        """Whether this process status means that the guest did well."""
+    def ended_well(self, status: int, complaints: list[str]) -> bool:
+        """Whether this process status, after these complaints, means that the guest did well."""
 
-    def interrogate(self, process: subprocess.Popen, directory: Path, trace_at: int | None) -> None:
-        """Lets a silent machine tell its state on standard output if it can, and ends it."""
+    def interrogate(
+        self, process: subprocess.Popen, directory: Path, trace_at: int | None
+    ) -> tuple[list[str], bytes]:
+        """Ends a silent machine; its state in words, and the memory at `trace_at`, as far as the
+        platform can tell."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,11 +173,11 @@ class Watchdog:
         return None
 
 
-def _end_of(platform: Platform, status: int, serial: str) -> End:
+def _end_of(platform: Platform, status: int, serial: str, complaints: list[str]) -> End:
     verdicts = UNIT_TESTS.findall(serial)
     if verdicts:
         return End.BAD if verdicts[-1] else End.GOOD
-    return End.GOOD if platform.ended_well(status) else End.BAD
+    return End.GOOD if platform.ended_well(status, complaints) else End.BAD
 
 
 def run(
@@ -229,18 +232,16 @@ def _follow(
         else:
             end = watchdog.verdict()
             time.sleep(POLL_SECONDS)
-    if end is not None:
-        listen()
-        told = len(log.text)
-        platform.interrogate(process, directory, _trace_address(platform, log.text))
     listen()
     events = parse_events(platform, log.text)
+    complaints = _complaints(directory)
     state = []
     if end is None:
-        end = _end_of(platform, process.returncode, serial.text)
+        end = _end_of(platform, process.returncode, serial.text, complaints)
     else:
-        events += trace.from_dump(log.text)
-        state = trace.without_dump(log.text[told:])
+        start = next((event for event in events if event["ev"] == "start"), {})
+        state, ring = platform.interrogate(process, directory, start.get("trace_at"))
+        events += trace.from_ring(ring, start.get("backend", ""))
     serial.close()
     log.close()
     return Outcome(
@@ -248,7 +249,7 @@ def _follow(
         status=process.returncode,
         serial=serial.text,
         events=events,
-        complaints=_complaints(directory),
+        complaints=complaints,
         state=state,
         seconds=time.monotonic() - watchdog.start,
         cpu_seconds=_children_cpu_seconds() - cpu_before,
@@ -258,13 +259,6 @@ def _follow(
 def _children_cpu_seconds() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def _trace_address(platform: Platform, log: str) -> int | None:
-    for event in parse_events(platform, log):
-        if "trace_at" in event:
-            return event["trace_at"]
-    return None
 
 
 def _complaints(directory: Path) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from . import bench_table, commands, linux, linux_image, paths, platforms, results
+from . import bench_table, commands, linux, linux_image, paths, results
 from .console import err, out, print_wide
 from .errors import NestbedError
 from .experiment import Experiment
@@ -129,7 +129,7 @@ def table_of(experiment: Experiment, rows: list[dict], nestbed: list[dict]) -> T
 
 def command(arguments: argparse.Namespace) -> int:
     """Measures KVM and prints its figures beside Nestbed's."""
-    platform = platforms.choose(arguments.platform, arguments.ips)
+    platform = commands.choose_platform(arguments)
     experiment = Experiment.load()
     plan = measurements(experiment, arguments.n)
     err.print("[dim]booting Linux on the platform and measuring its KVM (about 2 minutes)[/]")

@@ -3,12 +3,11 @@
 import dataclasses
 import fcntl
 import os
-import re
 import shutil
 import struct
-import subprocess
 
 from . import bochs, qemu
+from .guest_list import VMX, SVM
 from .errors import NestbedError
 from .machine import Platform
 
@@ -108,16 +107,12 @@ def probe_kvm() -> Report:
 
 def probe_bochs() -> Report:
     """Asks Bochs for its CPU models."""
-    program = shutil.which(bochs.PROGRAM)
-    if not program:
+    models = bochs.models()
+    if not models:
         why = _no("Bochs is not installed: run scripts/setup")
         return Report("bochs", why, why)
-    listed = subprocess.run(
-        [program, "--help", "cpu"], capture_output=True, text=True, check=False
-    )
-    models = set(re.findall(r"^(\w+)$", listed.stdout + listed.stderr, re.MULTILINE))
     abilities = []
-    for model in (bochs.MODEL, "ryzen"):
+    for model in (bochs.MODELS[VMX], bochs.MODELS[SVM]):
         if model in models:
             abilities.append(Ability(True, f"CPU model {model}; ticks are instructions"))
         else:
@@ -130,31 +125,68 @@ def probe_tcg() -> Report:
     vmx = _no("QEMU's emulator has no VMX")
     if not shutil.which(qemu.PROGRAM):
         return Report("tcg", vmx, _no("QEMU is not installed: run scripts/setup"))
-    return Report("tcg", vmx, Ability(True, "CPU model max; ticks are instructions"))
+    return Report("tcg", vmx, Ability(True, f"CPU model {qemu.MODEL}; ticks are instructions"))
 
 
 PROBES = {"kvm": probe_kvm, "bochs": probe_bochs, "tcg": probe_tcg}
 NAMES = tuple(PROBES)
 
 
-def make(name: str, ips: int = bochs.IPS) -> Platform:
-    """The platform of that name."""
+# What `auto` tries in turn for an image that needs this extension, or runs with either.
+AUTO = {VMX: ("kvm", "bochs"), SVM: ("kvm", "tcg", "bochs"), None: ("kvm", "bochs", "tcg")}
+
+
+def make(
+    name: str, ips: int = bochs.IPS, cpu: str | None = None, wants: str | None = None
+) -> Platform:
+    """The platform of that name with this CPU model, or with one that has the wanted extension."""
     if name == "bochs":
-        return bochs.Bochs(ips=ips)
-    return qemu.Qemu(name, "host" if name == "kvm" else "max")
+        return bochs.Bochs(model=cpu or bochs.MODELS[wants or VMX], ips=ips)
+    return qemu.Qemu(name, cpu or ("host" if name == "kvm" else qemu.MODEL))
 
 
-def choose(name: str, ips: int = bochs.IPS) -> Platform:
-    """The platform to use: the named one, or with `auto` the first whose VMX works."""
+def _knows(name: str, cpu: str) -> bool:
+    """Whether a platform has a CPU model; what follows a comma are QEMU's words on it."""
+    if name == "bochs":
+        return cpu in bochs.models()
+    return cpu == "host" and name == "kvm" or cpu.partition(",")[0] in qemu.models()
+
+
+def _ability(report: Report, wants: str | None) -> Ability:
+    """What a platform can do for the wanted extension; for either, the better news."""
+    if wants:
+        return getattr(report, wants)
+    return report.vmx if report.vmx.usable or not report.svm.usable else report.svm
+
+
+def _first(ips: int, cpu: str | None, wants: str | None) -> Platform:
+    """The first platform that works, and that has the CPU model if one is named."""
+    whys = []
+    for name in AUTO[wants]:
+        if cpu and (name == "kvm" or not _knows(name, cpu)):
+            whys.append(f"{name}: it has no CPU model {cpu}")
+            continue
+        ability = _ability(PROBES[name](), wants)
+        if ability.usable:
+            return make(name, ips, cpu, wants)
+        whys.append(f"{name}: {ability.why}")
+    what = wants.upper() if wants else "VMX or SVM"
+    raise NestbedError(f"No platform with {what} works here ({'; '.join(whys)}).")
+
+
+def choose(
+    name: str, ips: int = bochs.IPS, cpu: str | None = None, wants: str | None = None
+) -> Platform:
+    """The platform to use: the named one, or with `auto` the first that works for what is wanted:
+    an extension, or either (none), on a CPU model if one is named."""
     if name == "auto":
-        reports = [probe() for probe in (probe_kvm, probe_bochs)]
-        for report in reports:
-            if report.vmx.usable:
-                return make(report.name, ips)
-        reasons = "; ".join(f"{report.name}: {report.vmx.why}" for report in reports)
-        raise NestbedError(f"No platform with VMX works here ({reasons}).")
+        return _first(ips, cpu, wants)
+    if cpu and not _knows(name, cpu):
+        ask = "bochs-bin --help cpu" if name == "bochs" else f"{qemu.PROGRAM} -cpu help"
+        raise NestbedError(f"The platform {name} has no CPU model {cpu}: `{ask}` lists them.")
     if name == "kvm":
-        report = probe_kvm()
-        if not report.vmx.usable:
-            raise NestbedError(f"KVM cannot be used here: {report.vmx.why}. Try --platform bochs.")
-    return make(name, ips)
+        ability = _ability(probe_kvm(), wants)
+        if not ability.usable:
+            other = "tcg" if wants == SVM else "bochs"
+            raise NestbedError(f"KVM cannot be used here: {ability.why}. Try --platform {other}.")
+    return make(name, ips, cpu, wants)

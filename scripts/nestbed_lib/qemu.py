@@ -1,17 +1,27 @@
 """QEMU as a platform, with its own emulator (TCG: SVM, no VMX) or with KVM."""
 
 import dataclasses
+import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
+from . import trace
 from .boot import Boot
 from .errors import NestbedError
 
 PROGRAM = "qemu-system-x86_64"
+MODEL = "max"  # the CPU of its emulator: all that it can emulate
 # isa-debug-exit ends QEMU with (value << 1) | 1, and a guest that did well writes 0.
 GOOD_STATUS = 1
+# It ends so too when it cannot start the machine, but then it says why.
+REFUSAL = re.compile(rf"^{PROGRAM}: (?!warning)")
+MODEL_LINE = re.compile(r"^x86 (\S+)", re.MULTILINE)
+MONITOR = "monitor"
+MONITOR_SECONDS = 20
 # With these TCG repeats bit for bit and RDTSC counts instructions; one CPU only.
 STEADY = ["-seed", "1", "-icount", "shift=0,sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
 
@@ -21,12 +31,54 @@ def escaped(text: str) -> str:
     return text.replace(",", ",,")
 
 
+def models() -> set[str]:
+    """The CPU models that QEMU knows; none when it is not installed."""
+    program = shutil.which(PROGRAM)
+    if not program:
+        return set()
+    listed = subprocess.run([program, "-cpu", "help"], capture_output=True, text=True, check=False)
+    return set(MODEL_LINE.findall(listed.stdout))
+
+
+class Monitor:
+    """QEMU's monitor (QMP) of the machine in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(MONITOR_SECONDS)
+        at = os.open(directory, os.O_PATH)
+        try:  # by the descriptor: the name of a socket may have 107 characters only
+            self._socket.connect(f"/proc/self/fd/{at}/{MONITOR}")
+        finally:
+            os.close(at)
+        self._lines = self._socket.makefile("rw")
+        self._lines.readline()  # who it is
+        self.ask("qmp_capabilities")
+
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def ask(self, command: str, **arguments: object) -> object:
+        """Executes one command; what it returns, or nothing when it fails."""
+        self._lines.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self._lines.flush()
+        for line in self._lines:
+            answer = json.loads(line)
+            if "event" not in answer:
+                return answer.get("return")
+        return None
+
+
 @dataclasses.dataclass(frozen=True)
 class Qemu:
     """Starts machines in QEMU."""
 
     name: str = "tcg"
-    cpu: str = "max"
+    cpu: str = MODEL
 
     @property
     def ticks(self) -> str:
@@ -59,6 +111,7 @@ class Qemu:
         if self.name == "tcg" and boot.cpus == 1:
             command += STEADY
         command += ["-serial", "file:com1.txt", "-debugcon", "stdio"]
+        command += ["-qmp", f"unix:{MONITOR},server=on,wait=off"]
         command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         command += ["-kernel", str(boot.kernel.resolve()), "-append", boot.words]
         if boot.modules:
@@ -83,12 +136,25 @@ class Qemu:
         return line
 
     @staticmethod
-    def ended_well(status: int) -> bool:
+    def ended_well(status: int, complaints: list[str]) -> bool:
         """Whether the guest left by the exit port for success."""
-        return status == GOOD_STATUS
+        return status == GOOD_STATUS and not any(map(REFUSAL.match, complaints))
 
     @staticmethod
-    def interrogate(process: subprocess.Popen, _directory: Path, _trace_at: int | None) -> None:
-        """Ends a silent machine."""
+    def interrogate(
+        process: subprocess.Popen, directory: Path, trace_at: int | None
+    ) -> tuple[list[str], bytes]:
+        """Ends a silent machine; what its monitor tells of its state, and the ring of exits."""
+        state, dump = "", directory / "trace.bin"
+        try:
+            with Monitor(directory) as monitor:
+                registers = {"command-line": "info registers"}
+                state = str(monitor.ask("human-monitor-command", **registers) or "")
+                if trace_at is not None:
+                    monitor.ask("pmemsave", val=trace_at, size=trace.SIZE, filename=dump.name)
+        except OSError as error:
+            state += f"QEMU's monitor does not answer: {error}"
         process.kill()
         process.wait()
+        lines = state.partition("\nFCW=")[0].splitlines()  # without the floating-point unit
+        return [line for line in lines if line], dump.read_bytes() if dump.exists() else b""

@@ -1,7 +1,7 @@
-"""L1's ring of the last exits, as a debugger dumps it from memory, and the names of exits.
+"""L1's ring of the last exits, as a platform's debugger reads it from memory, with names of exits.
 
-The ring is `struct trace` of l1-hypervisor/trace.h; the names come from the table that L1 itself is
-made from.
+The ring is `struct trace` of l1-hypervisor/trace.h; the names come from the tables that L1 itself
+is made from.
 """
 
 import re
@@ -14,27 +14,29 @@ HEADER = struct.Struct("<8sQ")
 ENTRY = struct.Struct("<2Q")
 ENTRIES = 32
 LEVEL3 = 0x100
-WORDS = (HEADER.size + ENTRIES * ENTRY.size) // 4
-EXIT_ROW = re.compile(r"^VMX_EXIT\(\s*(\d+)\s*,\s*(\w+)", re.MULTILINE)
+SIZE = HEADER.size + ENTRIES * ENTRY.size
+EXIT_ROW = re.compile(r"^(?:VMX|SVM)_EXIT\(\s*(\w+)\s*,\s*(\w+)", re.MULTILINE)
 DUMP_ROW = re.compile(r"^0x[0-9a-f]+ <[^>]*>:((?:[ \t]+0x[0-9a-f]{8})+)", re.MULTILINE)
 
 
-def exit_names() -> dict[int, str]:
-    """Exit reasons by number."""
-    table = paths.ROOT / "shadow-vmcs" / "vmx_exits.def"
-    if not table.is_file():
-        return {}
-    return {int(number): name for number, name in EXIT_ROW.findall(table.read_text())}
+def exit_names(backend: str) -> dict[int, str]:
+    """Exit reasons by number, of L1's backend vmx or svm."""
+    table = (paths.ROOT / "shadow-vmcs" / f"{backend}_exits.def").read_text()
+    return {int(number, 0): name for number, name in EXIT_ROW.findall(table)}
 
 
-def from_dump(text: str) -> list[dict]:
-    """Trace events, oldest first, from the output of Bochs's `xp /NNNwx`; none if it is not one."""
+def ring_of_dump(text: str) -> bytes:
+    """The memory that Bochs's `xp /NNNwx` printed."""
     words = [int(word, 16) for row in DUMP_ROW.findall(text) for word in row.split()]
-    ring = b"".join(word.to_bytes(4, "little") for word in words)
-    if len(ring) < WORDS * 4 or not ring.startswith(MAGIC):
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+def from_ring(ring: bytes, backend: str) -> list[dict]:
+    """Trace events, oldest first; none when the memory is no ring of L1."""
+    if len(ring) < SIZE or not ring.startswith(MAGIC):
         return []
     _, newest = HEADER.unpack_from(ring)
-    names = exit_names()
+    names = exit_names(backend)
     events = []
     for i in range(ENTRIES):
         at = HEADER.size + (newest + (i + 1) * ENTRY.size) % (ENTRIES * ENTRY.size)

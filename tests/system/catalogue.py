@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import re
 
-from nestbed_lib import bochs, machine, paths
+from nestbed_lib import bochs, guest_list, machine, paths
 from nestbed_lib.boot import nestbed_boot
 from nestbed_lib.experiment import Experiment
 
@@ -15,15 +15,8 @@ PLAN = re.compile(r"^\s*1\.\.(\d+)$", re.MULTILINE)
 LIMITS = machine.Limits(silence=60, total=900)
 
 
-@dataclasses.dataclass(frozen=True)
-class Guest:
-    """One line of the catalogue."""
-
-    name: str
-    image: str
-    words: str
-    platforms: str
-    shows: str
+class Guest(guest_list.Guest):
+    """One line of the catalogue, as a machine to run."""
 
     def boot(self, l1_words: str = ""):
         """The machine that runs it as L2."""
@@ -32,12 +25,7 @@ class Guest:
 
 def read() -> list[Guest]:
     """All guests of the catalogue."""
-    lines = (paths.ROOT / "guests" / "catalogue").read_text().splitlines()
-    rows = [line.split("|") for line in lines if line and not line.startswith("#")]
-    guests = [Guest(*(cell.strip() for cell in row)) for row in rows]
-    return [
-        dataclasses.replace(guest, words="") if guest.words == "-" else guest for guest in guests
-    ]
+    return [Guest(**dataclasses.asdict(guest)) for guest in guest_list.read()]
 
 
 def tap(outcome: machine.Outcome) -> str:

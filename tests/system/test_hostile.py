@@ -6,7 +6,7 @@ import catalogue
 import pytest
 from nestbed_lib.machine import End, Limits
 
-HOSTILE = {guest.name: guest for guest in catalogue.read() if guest.platforms == "l2"}
+HOSTILE = {guest.name: guest for guest in catalogue.read() if guest.platforms == "l2-vmx"}
 SEEDS = range(1, 4)
 SHORT = Limits(silence=5, total=300)
 

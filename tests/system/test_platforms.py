@@ -5,7 +5,7 @@ import os
 import struct
 
 import pytest
-from nestbed_lib import platforms
+from nestbed_lib import boot, machine, platforms, qemu
 from nestbed_lib.errors import NestbedError
 
 
@@ -74,6 +74,43 @@ def test_naming_a_kvm_that_does_not_work_is_refused(monkeypatch):
     pretend_kvm(monkeypatch, 0, 0, 0)
     with pytest.raises(NestbedError, match="offers its guests no VMX"):
         platforms.choose("kvm")
+
+
+def test_a_kvm_with_svm_serves_what_runs_with_either(monkeypatch):
+    pretend_kvm(monkeypatch, 0, platforms.CPUID_80000001_ECX_SVM, 0)
+    assert platforms.choose("auto").name == platforms.choose("kvm").name == "kvm"
+    assert platforms.choose("auto", wants="svm").name == "kvm"
+    assert platforms.choose("auto", wants="vmx").name == "bochs"
+
+
+def test_auto_takes_a_platform_for_the_extension_that_is_wanted(monkeypatch):
+    pretend_kvm(monkeypatch, 0, 0, 0)
+    assert platforms.choose("auto", wants="vmx").cpu_model == "corei7_skylake_x"
+    assert platforms.choose("auto", wants="svm").cpu_model == "qemu max"
+    assert platforms.choose("bochs", wants="svm").cpu_model == "ryzen"
+
+
+@pytest.mark.parametrize(
+    "cpu, name",
+    [("tigerlake", "bochs"), ("phenom_8650_toliman", "bochs"), ("EPYC,+svm,+npt", "tcg")],
+)
+def test_auto_takes_the_platform_that_has_the_cpu_model(monkeypatch, cpu, name):
+    pretend_kvm(monkeypatch, 0, 0, 0)
+    assert platforms.choose("auto", cpu=cpu).name == name
+    assert cpu in platforms.choose(name, cpu=cpu).cpu_model
+
+
+@pytest.mark.parametrize("name", ["auto", "bochs", "tcg"])
+def test_a_cpu_model_that_no_platform_has_is_refused(name):
+    with pytest.raises(NestbedError, match="no CPU model vax"):
+        platforms.choose(name, cpu="vax")
+
+
+def test_a_machine_that_qemu_refuses_did_not_end_well(tmp_path):
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(bytes(8192))
+    outcome = machine.run(qemu.Qemu(cpu="max,sixtyfive-bits=on"), boot.Boot(kernel, ""))
+    assert outcome.status == qemu.GOOD_STATUS and not outcome.good
 
 
 def test_the_platforms_command_lists_all(nestbed):

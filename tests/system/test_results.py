@@ -120,29 +120,44 @@ def dump_of(ring: bytes) -> str:
     return "\n".join(lines) + "\n"
 
 
-def ring_of(newest: int, entries: list[bytes]) -> str:
-    """The dump of a ring; the newest entry's number is given."""
+def ring_of(newest: int, entries: list[bytes]) -> bytes:
+    """A ring; the newest entry's number is given."""
     header = trace.HEADER.pack(trace.MAGIC, newest * trace.ENTRY.size)
     unused = (trace.ENTRIES - len(entries)) * bytes(trace.ENTRY.size)
-    return dump_of(header + b"".join(entries) + unused)
+    return header + b"".join(entries) + unused
 
 
 def test_the_ring_of_exits_is_read_oldest_first():
     entries = [trace.ENTRY.pack(0x400000 + i, 10) for i in range(trace.ENTRIES)]
-    events = trace.from_dump(ring_of(7, entries))
+    events = trace.from_ring(ring_of(7, entries), "vmx")
     assert [event["rip"] for event in events] == [0x400000 + (8 + i) % 32 for i in range(32)]
     assert {event["name"] for event in events} == {"CPUID"}
 
 
 def test_the_ring_tells_exits_of_l3():
     entries = [trace.ENTRY.pack(0x1000, 10), trace.ENTRY.pack(0x2000, 10 | trace.LEVEL3)]
-    assert [event["level"] for event in trace.from_dump(ring_of(1, entries))] == [2, 3]
+    events = trace.from_ring(ring_of(1, entries), "vmx")
+    assert [event["level"] for event in events] == [2, 3]
+
+
+def test_exits_of_svm_have_their_names():
+    entries = [trace.ENTRY.pack(0x1000, 0x72), trace.ENTRY.pack(0x2000, 0x80 | trace.LEVEL3)]
+    events = trace.from_ring(ring_of(1, entries), "svm")
+    assert [event["name"] for event in events] == ["CPUID", "VMRUN"]
+
+
+def test_a_ring_survives_the_dump_of_bochs():
+    ring = ring_of(1, [trace.ENTRY.pack(0x1000, 10), trace.ENTRY.pack(0xFFFFFFFF80002000, 10)])
+    dump = dump_of(ring)
+    assert trace.ring_of_dump(dump) == ring
+    assert trace.without_dump("rax: 0\n" + dump) == ["rax: 0", "[bochs]:"]
 
 
 def test_unused_entries_and_foreign_memory_are_no_trace():
-    assert trace.from_dump(ring_of(0, [])) == []
-    assert trace.from_dump(dump_of(bytes(4 * trace.WORDS))) == []
-    assert trace.from_dump("") == []
+    assert trace.from_ring(ring_of(0, []), "vmx") == []
+    assert trace.from_ring(bytes(trace.SIZE), "vmx") == []
+    assert trace.from_ring(b"", "vmx") == []
+    assert trace.ring_of_dump("") == b""
 
 
 def test_the_exit_table_sums_over_cpus():

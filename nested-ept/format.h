@@ -1,6 +1,6 @@
 /*
  * The layout of a second-level page table as data, so that walk, composition and the merged tables
- * work for any vendor: EPT now, AMD's nested paging as a second `struct nept_format`.
+ * work for any vendor: EPT (ept.h) and AMD's nested paging (npt.h).
  *
  * Owns: the neutral vocabulary (rights, levels, shifts) and the format's operations.
  * Assumes: entries of 8 bytes, 512 in a table, level 1 holds the 4-KByte leaves.
@@ -17,6 +17,9 @@
 #define NEPT_W   2U
 #define NEPT_X   4U
 #define NEPT_RWX (NEPT_R | NEPT_W | NEPT_X)
+/* Stands for the rights of entries that are present but allow nothing, in a format where that can
+ * be and a guest is told of it. */
+#define NEPT_DENIED 8U
 
 #define NEPT_LEVELS_MAX 4
 #define NEPT_ENTRIES    512U
@@ -30,6 +33,7 @@ struct nept_features {
 	u32 physical_bits; /* width of the physical addresses in the entries */
 	u32 max_shift;     /* largest leaf: NEPT_SHIFT_4K, _2M or _1G */
 	bool execute_only; /* a translation may allow fetches without allowing reads */
+	bool no_execute;   /* the bit that denies fetches exists, where such a bit denies them */
 };
 
 /* Which entries are misconfigured, computed once from the features. */
@@ -91,7 +95,7 @@ struct nept_format {
 
 	/* The information hardware gives with a fault (exit qualification or error code): the
 	 * rights that the access needed, and what a guest is told whose own table, with these
-	 * accumulated rights (0 when not present), denies the access. */
+	 * accumulated rights (0 when not present, or NEPT_DENIED), denies the access. */
 	u32 (*access)(u64 info);
 	u64 (*violation)(u64 info, u32 rights);
 };

@@ -20,7 +20,7 @@ struct nept_source {
 };
 
 struct nept_walk {
-	u32 rights; /* allowed by every entry; 0 when one is not present */
+	u32 rights; /* allowed by every entry, or NEPT_DENIED; 0 when one is not present */
 	/* The rest has a meaning only with NEPT_WALK_OK. */
 	u32 shift;   /* of the leaf: it maps 1 << shift bytes */
 	u32 caching; /* of the leaf */

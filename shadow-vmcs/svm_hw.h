@@ -76,4 +76,18 @@ static inline void svm_host_interrupts(bool on)
 		__asm__ volatile("cli" : : : "memory");
 }
 
+/* The physical task priority: CR8. */
+static inline u8 svm_tpr_read(void)
+{
+	u64 tpr;
+
+	__asm__ volatile("mov %%cr8, %0" : "=r"(tpr));
+	return (u8)tpr;
+}
+
+static inline void svm_tpr_write(u8 tpr)
+{
+	__asm__ volatile("mov %0, %%cr8" : : "r"((u64)tpr) : "memory");
+}
+
 #endif

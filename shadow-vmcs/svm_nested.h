@@ -51,6 +51,7 @@ struct svm_slot {
 	struct nept_slot *npt13; /* NULL when L3 runs on npt12 */
 	u64 npt13_key;           /* it is still the same one while its key is this */
 	u64 npt13_removals;      /* of its table at the last flush */
+	bool flush_due;          /* the ASID may still have translations of another table */
 };
 
 /* What nested SVM needs of the core. Pointers of L2 are checked by the callee. */
@@ -65,14 +66,16 @@ struct svm_core {
 	const struct nept_memory *memory;
 	u64 ncr3_12;
 	u32 physical_bits;
+	/* Something that ends L2. Does not return. */
+	void (*abort)(const char *sentence);
 };
 
 struct svm_ways {
-	bool copy_all;     /* vmcb=copy-all: L2's clean bits are not believed */
-	bool virtual_vls;  /* vls=virtual */
-	bool virtual_gif;  /* gif=virtual */
-	bool shadow;       /* npt=shadow-on-npt: L2 is not offered nested paging */
-	bool flush;        /* tlb=flush */
+	bool copy_all;    /* vmcb=copy-all: L2's clean bits are not believed */
+	bool virtual_vls; /* vls=virtual */
+	bool virtual_gif; /* gif=virtual */
+	bool shadow;      /* npt=shadow-on-npt: L2 is not offered nested paging */
+	bool flush;       /* tlb=flush */
 };
 
 /* L1's permission maps for L2 (12) and those that L3 runs on (13), all of hardware's layout. */
@@ -97,16 +100,26 @@ struct svm_nested {
 	struct svm_maps maps;
 
 	struct hw_vmcb vmcb12;
-	bool svme;     /* EFER.SVME as L2 has it; hardware's is always on */
-	bool gif;      /* L2's GIF with gif=trap; with gif=virtual it is in vmcb12 */
-	u64 vm_cr;     /* MSR VM_CR as L2 has it */
-	u64 hsave_pa;  /* MSR VM_HSAVE_PA as L2 has it */
+	/* The controls of vmcb12 for the merge: without what a closed GIF of L2's adds to it. */
+	struct vmcb_control v12;
+	u8 tpr;         /* the physical TPR (CR8) as it was read or written last */
+	bool has_vm_cr; /* the platform has the MSR VM_CR: else L2 has none either */
+	bool svme;      /* EFER.SVME as L2 has it; hardware's is always on */
+	bool gif;       /* L2's GIF with gif=trap; with gif=virtual it is in vmcb12 */
+	u64 vm_cr;      /* MSR VM_CR as L2 has it */
+	u64 hsave_pa;   /* MSR VM_HSAVE_PA as L2 has it */
 
 	struct svm_slot *current; /* what L3 runs on, while *level is 3 */
 	struct svm_slot slot[SVM_SLOTS];
 	u64 clock;
 	struct nept_cache cache; /* npt13s, by nested CR3 and ASID of L2 */
 };
+
+/* A group of a VMCB has changed: hardware must not use what it may have kept of it. */
+static inline void svm_changed(struct vmcb *vmcb, enum vmcb_group group)
+{
+	vmcb->c.clean &= ~BIT32(group);
+}
 
 /* --- svm_insn.c: the instructions of L2 --- */
 
@@ -135,21 +148,14 @@ void svm_reflect(struct svm_nested *n);
 /* As svm_reflect() with exit information of our own. */
 void svm_reflect_as(struct svm_nested *n, u64 code, u64 info1, u64 info2);
 
-/* --- svm_maps.c --- */
-
-/* The MSR's two bits in a permission map: the bit number of its reads; false for an MSR in no
- * range, whose accesses always exit. */
-bool svm_msrpm_bit(u32 msr, u32 *bit);
-/* L3 makes a string I/O access that L2 does not want: it runs on merged bits until its next exit
- * that L2 sees. */
-void svm_merge_iopm(struct svm_nested *n);
-
 /* --- svm_stage2.c --- */
 
 /* L3 missed in the merged table: filled, or for L2 (OUTCOME_REFLECT: done). */
 enum outcome svm_stage2_miss(struct svm_nested *n);
-/* Forgets merged tables: all of them. */
+/* Forgets all merged tables. */
 void svm_drop_stage2(struct svm_nested *n);
+/* L2 executed INVLPGA for one of its ASIDs, or for 0, its own. */
+void svm_drop_page(struct svm_nested *n, u64 address, u32 asid23);
 
 /* --- svm_slot.c --- */
 

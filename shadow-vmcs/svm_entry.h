@@ -1,0 +1,28 @@
+/*
+ * What VMRUN of L2 needs of the other parts of nested SVM: see svm_entry.c, svm_stage2.c,
+ * svm_reflect.c, svm_insn.c.
+ */
+#ifndef SHADOW_VMCS_SVM_ENTRY_H
+#define SHADOW_VMCS_SVM_ENTRY_H
+
+#include "shadow-vmcs/svm_nested.h"
+
+/* VMRUN of the VMCB at `at`, a page of L2's RAM; L2 goes on at `next_rip` when L3 exits. */
+enum outcome svm_enter_l3(struct svm_nested *n, pa2_t at, u64 next_rip);
+
+/* #VMEXIT(INVALID): L3 did not run. */
+void svm_reflect_invalid(struct svm_nested *n);
+
+/* Which npt13 or npt12 the slot runs on. */
+void svm_choose_stage2(struct svm_nested *n, struct svm_slot *s);
+/* The ASID of hardware's for the slot. */
+u32 svm_asid13(const struct svm_nested *n, const struct svm_slot *s);
+/* Asks for the flush that this entry of L3 needs, if any. */
+void svm_flush_for_entry(struct svm_nested *n, struct svm_slot *s);
+/* The same for L2 after an exit of L3. */
+void svm_flush_for_exit(struct svm_nested *n);
+
+/* The TPR that L2 wrote with its GIF closed becomes the physical one. */
+void svm_publish_tpr(struct svm_nested *n);
+
+#endif

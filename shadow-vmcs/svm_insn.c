@@ -1,0 +1,109 @@
+/*
+ * The SVM instructions, emulated for L2: operands, effects. That EFER.SVME is set and CPL is 0 has
+ * been seen to already.
+ */
+#include "l1-hypervisor/leaf/x86.h"
+#include "shadow-vmcs/svm_entry.h"
+#include "shadow-vmcs/svm_exits.h"
+#include "shadow-vmcs/svm_hw.h"
+
+static enum outcome fault(struct svm_nested *n, u8 vector, bool has_error_code)
+{
+	*n->fault = (struct fault){ .vector = vector, .has_error_code = has_error_code };
+	return OUTCOME_EXCEPTION;
+}
+
+/* rAX of whoever executes: 64 bits in 64-bit code. */
+static inline u64 operand(const struct svm_nested *n)
+{
+	const struct vmcb_save *s = &n->run->vmcb->s;
+	u64 rax = n->regs->r[REG_RAX];
+
+	return likely((s->cs.attributes & SEG_L) && (s->efer & EFER_LMA)) ? rax : (u32)rax;
+}
+
+/* APM 3 "VMLOAD", "VMSAVE", "VMRUN": #GP if rAX is not a page's address within the physical
+ * address space. */
+static inline bool is_page(const struct svm_nested *n, u64 at)
+{
+	return !(at & (PAGE_MASK | ~BITS(n->core->physical_bits - 1, 0)));
+}
+
+/* Whether that page is L2's RAM; the others read as ones and keep nothing. */
+static inline bool is_ram(const struct svm_nested *n, u64 at)
+{
+	return n->core->is_ram(PA2(at), PAGE_SIZE);
+}
+
+/* A VMCB of ones has a reserved bit set in every register. */
+static enum outcome vmrun_nothing(struct svm_nested *n, u64 next_rip)
+{
+	n->vmcb12.vmcb->s.rip = next_rip;
+	n->vmcb12.vmcb->c.int_state = 0;
+	if (svm_gif(n))
+		svm_set_gif(n, false);
+	return OUTCOME_RESUME;
+}
+
+static enum outcome vmrun(struct svm_nested *n, u64 next_rip)
+{
+	u64 at = operand(n);
+
+	if (unlikely(!is_page(n, at)))
+		return fault(n, EXC_GP, true);
+	if (unlikely(!is_ram(n, at)))
+		return vmrun_nothing(n, next_rip);
+	return svm_enter_l3(n, PA2(at), next_rip);
+}
+
+/* L2's page is RAM at the same physical address, so the instruction itself does the work on it. */
+static enum outcome vmload(struct svm_nested *n)
+{
+	u64 at = operand(n);
+
+	if (unlikely(!is_page(n, at)))
+		return fault(n, EXC_GP, true);
+	svm_vmload(n->run, is_ram(n, at) ? PA1(at) : n->maps.ones_at);
+	return OUTCOME_ADVANCE;
+}
+
+static enum outcome vmsave(struct svm_nested *n)
+{
+	u64 at = operand(n);
+
+	if (unlikely(!is_page(n, at)))
+		return fault(n, EXC_GP, true);
+	if (likely(is_ram(n, at)))
+		svm_vmsave(n->run, PA1(at));
+	return OUTCOME_ADVANCE;
+}
+
+static enum outcome invlpga(struct svm_nested *n)
+{
+	svm_drop_page(n, operand(n), (u32)n->regs->r[REG_RCX]);
+	return OUTCOME_ADVANCE;
+}
+
+enum outcome svm_insn(struct svm_nested *n, u32 exit, u64 next_rip)
+{
+	switch (exit) {
+	case SVM_EXIT_VMRUN:
+		return vmrun(n, next_rip);
+	case SVM_EXIT_VMLOAD:
+		return vmload(n);
+	case SVM_EXIT_VMSAVE:
+		return vmsave(n);
+	case SVM_EXIT_STGI:
+		svm_set_gif(n, true);
+		return OUTCOME_ADVANCE;
+	case SVM_EXIT_CLGI:
+		svm_set_gif(n, false);
+		return OUTCOME_ADVANCE;
+	case SVM_EXIT_INVLPGA:
+		return invlpga(n);
+	default:
+		/* APM 3 "SKINIT": L2 is not told of it by CPUID, and there is no secure loader that
+		 * L1 could measure. */
+		return fault(n, EXC_UD, false);
+	}
+}

@@ -1,0 +1,139 @@
+/*
+ * What L3's physical addresses are translated by: npt12 when L2 does without nested paging, else a
+ * merged npt13; and the ASIDs that keep L3's translations apart. Every flush that the manual
+ * demands is asked for here and counted.
+ *
+ * L2 takes translations away by flushing an ASID, so a merged table belongs to a nested CR3 and an
+ * ASID, and is emptied with the ASID.
+ */
+#include "nested-ept/npt.h"
+#include "shadow-vmcs/svm_entry.h"
+#include "shadow-vmcs/svm_exits.h"
+#include "shadow-vmcs/svm_hw.h"
+
+/* The root pointer as the cache of merged tables knows it. */
+static u64 root23(const struct svm_slot *s)
+{
+	return npt_root_pointer23(s->v23.ncr3, s->v23.asid);
+}
+
+void svm_choose_stage2(struct svm_nested *n, struct svm_slot *s)
+{
+	struct nept_slot *before = s->npt13;
+	u64 key = s->npt13_key;
+
+	s->npt13 = s->v23.nested_control & NESTED_NP_ENABLE ? nept_cache_load(&n->cache, root23(s))
+							    : NULL;
+	s->npt13_key = s->npt13 ? s->npt13->key : 0;
+	/* The ASID may have served another table. */
+	if (s->npt13 != before || s->npt13_key != key)
+		s->flush_due = true;
+}
+
+u32 svm_asid13(const struct svm_nested *n, const struct svm_slot *s)
+{
+	return n->ways.flush ? ASID_L2 : s->v23.asid + 1;
+}
+
+static void flush_one(const struct svm_nested *n, struct svm_slot *s)
+{
+	bool by_asid = n->platform->features & SVM_FEATURE_FLUSH_BY_ASID;
+
+	svm_flush(s->vmcb13.vmcb, by_asid ? TLB_FLUSH_ASID : TLB_FLUSH_ALL);
+}
+
+/* APM 2 "TLB Flush" (15.16.2): 1 flushes everything, L2's own translations too; 3 and 7 those of
+ * L3's ASID, of which 7 may keep the global ones. */
+static void flush_for_l2(struct svm_nested *n, struct svm_slot *s)
+{
+	if (s->v23.tlb_control == TLB_FLUSH_ASID || s->v23.tlb_control == TLB_FLUSH_NON_GLOBAL) {
+		nept_cache_drop_context(&n->cache, root23(s));
+		flush_one(n, s);
+	} else {
+		nept_cache_drop_all(&n->cache);
+		svm_flush(s->vmcb13.vmcb, TLB_FLUSH_ALL);
+	}
+}
+
+/* Removals of the merged table matter even where L2 asked for nothing: hardware may have kept
+ * references to tables whose pages serve for others now. */
+void svm_flush_for_entry(struct svm_nested *n, struct svm_slot *s)
+{
+	bool removed = s->npt13 && s->npt13_removals != s->npt13->nept.table.removals;
+
+	if (unlikely(s->v23.tlb_control))
+		flush_for_l2(n, s);
+	else if (unlikely(removed || s->flush_due))
+		flush_one(n, s);
+	if (unlikely(n->ways.flush))
+		svm_flush(s->vmcb13.vmcb, TLB_FLUSH_ALL);
+	s->flush_due = false;
+	if (s->npt13)
+		s->npt13_removals = s->npt13->nept.table.removals;
+}
+
+void svm_flush_for_exit(struct svm_nested *n)
+{
+	if (unlikely(n->ways.flush))
+		svm_flush(n->vmcb12.vmcb, TLB_FLUSH_ALL);
+}
+
+void svm_drop_stage2(struct svm_nested *n)
+{
+	nept_cache_drop_all(&n->cache);
+}
+
+/* L2 executed INVLPGA for one of its guests. The address is L3's linear one, behind which any page
+ * of the nested table may be, so that all of the ASID's go. */
+void svm_drop_page(struct svm_nested *n, u64 address, u32 asid23)
+{
+	u32 asid13 = !asid23 || n->ways.flush ? ASID_L2 : asid23 + 1;
+
+	svm_invlpga(address, asid13);
+	if (asid23)
+		nept_cache_drop_context(&n->cache, npt_root_pointer23(0, asid23));
+}
+
+/* The event whose delivery the miss interrupted is delivered again. */
+static enum outcome run_again(struct svm_nested *n)
+{
+	struct svm_slot *s = n->current;
+	struct vmcb_control *v13 = &s->vmcb13.vmcb->c;
+
+	v13->event_injection = v13->exit_int_info & EVENT_VALID ? v13->exit_int_info : 0;
+	if (unlikely(s->npt13_removals != s->npt13->nept.table.removals)) {
+		s->npt13_removals = s->npt13->nept.table.removals;
+		flush_one(n, s);
+	}
+	return OUTCOME_RESUME;
+}
+
+enum outcome svm_stage2_miss(struct svm_nested *n)
+{
+	struct svm_slot *s = n->current;
+	u64 info = s->vmcb13.vmcb->c.exit_info1;
+	u64 at = s->vmcb13.vmcb->c.exit_info2;
+	struct nept_fault fault = { 0 };
+
+	switch (nept_cache_fill(&n->cache, s->npt13, PA3(at), info, &fault)) {
+	case NEPT_FILLED:
+	case NEPT_RETRY:
+		return run_again(n);
+	case NEPT_VIOLATION:
+		svm_reflect_as(n, SVM_CODE_NPF, fault.info, at);
+		break;
+	case NEPT_MISCONFIG:
+		svm_reflect_as(n, SVM_CODE_NPF, npt_reserved_fault(info), at);
+		break;
+	case NEPT_ABSENT:
+		/* npt12 gets memory above 4 GiB only when it is touched. */
+		if (n->core->touch(fault.pa2, fault.access))
+			return run_again(n);
+		svm_reflect_as(n, SVM_CODE_NPF, info & ~PF_P, at);
+		break;
+	case NEPT_NOMEM:
+		n->core->abort("L1 has no memory left to translate L3's; give it more with "
+			       "memory=MiB");
+	}
+	return OUTCOME_REFLECT;
+}

@@ -76,9 +76,12 @@ static void init_cache(struct vmx_nested *n)
 {
 	u64 count = POOL_SHARE(CPUS_MAX);
 	struct nept_pool *pool = memory_pages(PAGES_FOR(struct nept_pool));
-	struct nept_features features = { n->core->physical_bits, NEPT_SHIFT_1G,
-					  vmx_cap(vmx_platform(), MSR_VMX_EPT_VPID_CAP) &
-						  EPT_CAP_EXECUTE_ONLY };
+	struct nept_features features = {
+		.physical_bits = n->core->physical_bits,
+		.max_shift = NEPT_SHIFT_1G,
+		.execute_only = vmx_cap(vmx_platform(), MSR_VMX_EPT_VPID_CAP) &
+				EPT_CAP_EXECUTE_ONLY,
+	};
 	struct nept_cache_config config = {
 		.format = &nept_format_ept,
 		.memory = guest_memory,

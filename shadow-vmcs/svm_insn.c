@@ -35,6 +35,15 @@ static inline bool is_ram(const struct svm_nested *n, u64 at)
 	return n->core->is_ram(PA2(at), PAGE_SIZE);
 }
 
+/* DEVIATION: an L3 whose hypervisor intercepts neither STGI nor CLGI changes nothing by them: it
+ * would close L2's machine. */
+static enum outcome set_gif(struct svm_nested *n, bool on)
+{
+	if (likely(*n->level == 2))
+		svm_set_gif(n, on);
+	return OUTCOME_ADVANCE;
+}
+
 /* A VMCB of ones has a reserved bit set in every register. */
 static enum outcome vmrun_nothing(struct svm_nested *n, u64 next_rip)
 {
@@ -94,11 +103,9 @@ enum outcome svm_insn(struct svm_nested *n, u32 exit, u64 next_rip)
 	case SVM_EXIT_VMSAVE:
 		return vmsave(n);
 	case SVM_EXIT_STGI:
-		svm_set_gif(n, true);
-		return OUTCOME_ADVANCE;
+		return set_gif(n, true);
 	case SVM_EXIT_CLGI:
-		svm_set_gif(n, false);
-		return OUTCOME_ADVANCE;
+		return set_gif(n, false);
 	case SVM_EXIT_INVLPGA:
 		return invlpga(n);
 	default:

@@ -163,7 +163,9 @@ static void make_tables(void)
 
 static void make_stage2(void)
 {
-	struct nept_features features = { NESTED_WIDTH, NEPT_SHIFT_1G, true };
+	struct nept_features features = { .physical_bits = NESTED_WIDTH,
+					  .max_shift = NEPT_SHIFT_1G,
+					  .execute_only = true };
 	struct nept_cache_config config = { .format = &nept_format_ept,
 					    .memory = l2_entries,
 					    .lookup12 = { &ept12, nept_table_find },

@@ -36,7 +36,9 @@ static void make_ept23(u32 n)
 
 static int make_cache_of(u32 pages)
 {
-	struct nept_features features = { 40, NEPT_SHIFT_1G, true };
+	struct nept_features features = { .physical_bits = 40,
+					  .max_shift = NEPT_SHIFT_1G,
+					  .execute_only = true };
 	struct nept_range all = { PA2(0), PA1(0), 64 * GIB, NEPT_RWX, MEMTYPE_WB };
 	struct nept_cache_config config = { .format = &nept_format_ept,
 					    .memory = fake_memory_access(&memory),

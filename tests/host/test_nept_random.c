@@ -78,7 +78,9 @@ static enum nept_result result_of(const struct expectation *e, unsigned access)
 
 static void make_machine(struct fake_random *random, bool tracks)
 {
-	struct nept_features features = { PHYSICAL_BITS, NEPT_SHIFT_1G, true };
+	struct nept_features features = { .physical_bits = PHYSICAL_BITS,
+					  .max_shift = NEPT_SHIFT_1G,
+					  .execute_only = true };
 
 	merged_pool_init(&pool, POOL_PAGES);
 	assert_true(nept_table_init(&ept12, &nept_format_ept, &pool));

@@ -1,6 +1,6 @@
 /*
- * The machine's ports that KVM does not keep for itself: COM1, COM2, Nestbed's log port and the
- * exit ports. Every other port reads as if nothing were there.
+ * The machine's ports that KVM does not keep for itself: COM1, COM2, a clock that stands, Nestbed's
+ * log port and the exit ports. Every other port reads as if nothing were there.
  */
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +12,7 @@
 #define COM2     0x2f8
 #define COM1_IRQ 4
 #define COM2_IRQ 3
+#define RTC_DATA 0x71
 
 /* Both are edges to the interrupt controller: told whenever they change. */
 static void tell_line(const struct machine *m, const struct uart *u, u32 irq, bool before)
@@ -54,6 +55,8 @@ void ports_serve(struct machine *m)
 			serve_uart(m, &m->com1, COM1_IRQ, port - COM1, data, out);
 		else if (port >= COM2 && port < COM2 + UART_PORTS)
 			serve_uart(m, &m->com2, COM2_IRQ, port - COM2, data, out);
+		else if (!out && port == RTC_DATA)
+			*data = 0; /* stands, and so is never just being updated */
 		else if (out && port == NB_PORT_LOG)
 			putc(*data, m->com2.output);
 		else if (out && (port == NB_PORT_BOCHS_EXIT || port == NB_PORT_QEMU_EXIT))

@@ -118,6 +118,10 @@ class Bochs:
         (directory / "after").write_text("q\n")
         return [program, "-q", "-f", "bochsrc", "-rc", "commands"]
 
+    def tsc_khz(self, _cpus: int) -> int:
+        """The frequency of the time-stamp counter: one tick an instruction."""
+        return self.ips // 1000
+
     @staticmethod
     def log_line(line: str) -> str:
         """A line of the log channel as it was before the debugger's prompt got in front of it."""

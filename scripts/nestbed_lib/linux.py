@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from . import commands, linux_image, paths, report
+from . import commands, linux_guest, linux_image, paths, report
 from .boot import Boot, Module, nestbed_boot
 from .console import complain, err, out, print_wide
 from .errors import NestbedError
@@ -30,6 +30,7 @@ examples:
   nestbed linux --cpus 2 --command "cat /proc/interrupts"
   nestbed linux --strategy tlb=flush --json linux.json
   nestbed linux --native                         the native boot only
+  nestbed linux --platform tcg --guest linux     Linux's KVM as L2, the same Linux as its L3
   nestbed linux --no-compare --memory 384 --file build/tools/kvmclient \\
       --file build/guests/bench.elf --command "/kvmclient /bench.elf 'bench ops=cpuid level=3'"
                                                  Linux's KVM as L2, the bench as its L3
@@ -43,8 +44,8 @@ TABLE_WIDTH = 90
 
 NATIVE, UNDER_NESTBED = "native", "L2 of Nestbed"
 
-# What lets the kernel boot fast where every instruction is emulated. Firmware tables and PCI are
-# not there; the TSC's frequency must be told, since CPUID names that of the real processor.
+# What lets the kernel boot fast where every instruction is emulated. Bochs has no firmware tables
+# and no PCI, and nothing here needs them elsewhere.
 KERNEL_WORDS = (
     "console=ttyS0,115200 quiet loglevel=3 nokaslr mitigations=off preempt=none tsc=reliable"
     " nolapic_timer rodata=off nowatchdog audit=0 cryptomgr.notests=1 acpi=off pci=off idle=halt"
@@ -64,6 +65,7 @@ class Boots:
     user_ticks: int | None  # from the kernel's entry to user space
     release: str
     seconds: float
+    guest_ticks: int | None = None  # the same of the Linux that its KVM ran
 
     @classmethod
     def of(cls, outcome: Outcome) -> "Boots":
@@ -83,6 +85,7 @@ class Boots:
             ticks,
             told.get("release", "unknown"),
             round(outcome.seconds, 1),
+            linux_guest.user_ticks(serial),
         )
 
 
@@ -92,7 +95,7 @@ class Abandoned(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's own arguments."""
-    parser.set_defaults(memory=MEMORY, ips=IPS, silence=SILENCE)
+    parser.set_defaults(memory=None, ips=IPS, silence=SILENCE)
     group = parser.add_argument_group("Linux")
     group.add_argument(
         "--append", default="", metavar="WORDS", help="further words for the kernel"
@@ -114,6 +117,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file for the guest's root directory; may be repeated",
     )
     group.add_argument(
+        "--guest",
+        choices=("linux",),
+        help="what Linux's KVM runs in the end: the same Linux, one level deeper",
+    )
+    group.add_argument(
         "--bzimage",
         action="store_true",
         help="boot the compressed kernel: it spends minutes on decompressing itself",
@@ -133,20 +141,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", metavar="FILE", help="write the comparison as one JSON object")
 
 
+def kernel_words(platform: Platform, cpus: int) -> str:
+    """Linux's command line on this platform: where the frequency of the TSC is known, it is told,
+    since CPUID names that of the real processor and measuring it takes long."""
+    khz = platform.tsc_khz(cpus)
+    told = f" tsc_early_khz={khz}" if khz else ""
+    return f"{KERNEL_WORDS}{told} nestbed.cpus={cpus}"
+
+
 def boot_of(
+    platform: Platform,
     cpus: int,
     memory: int,
-    ips: int,
     kernel: Path,
     initrd: Path,
     words: str = "",
     l1_words: str = "native=on",
 ) -> Boot:
     """A machine with Linux in it."""
-    told = f"tsc_early_khz={ips // 1000} nestbed.cpus={cpus}"
     return nestbed_boot(
         kernel,
-        f"{KERNEL_WORDS} {told} {words}".strip(),
+        f"{kernel_words(platform, cpus)} {words}".strip(),
         modules=(Module(initrd, "initrd"),),
         l1_words=l1_words,
         cpus=cpus,
@@ -155,13 +170,17 @@ def boot_of(
 
 
 def make_boot(
-    arguments: argparse.Namespace, image: linux_image.LinuxImage, initrd: Path, native: bool
+    arguments: argparse.Namespace,
+    platform: Platform,
+    image: linux_image.LinuxImage,
+    initrd: Path,
+    native: bool,
 ) -> Boot:
     """The machine that the arguments describe."""
     return boot_of(
+        platform,
         arguments.cpus,
-        arguments.memory,
-        arguments.ips,
+        arguments.memory or (linux_guest.MEMORY_AROUND if arguments.guest else MEMORY),
         image.bzimage if arguments.bzimage else image.vmlinux,
         initrd,
         arguments.append,
@@ -179,7 +198,7 @@ def cache_path(platform: Platform, boot: Boot) -> Path:
     """Where a native boot's result is kept: named by everything that L2 can notice."""
     digest = hashlib.sha256()
     facts = [platform.name, platform.version, platform.cpu_model, boot.cpus, boot.memory]
-    facts += [getattr(platform, "ips", None), boot.words, *(m.text for m in boot.modules)]
+    facts += [platform.tsc_khz(boot.cpus), boot.words, *(m.text for m in boot.modules)]
     digest.update(json.dumps(facts).encode())
     for path in (paths.built("rom.bin"), *(module.path for module in boot.modules)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -224,15 +243,16 @@ class NativeBoot:
         return boots
 
 
-def overhead(here: Boots, native: Boots | None) -> float | None:
-    """Ticks to user space beyond the native ones, in per cent of these."""
-    if not native or not native.user_ticks or not here.user_ticks:
+def overhead(here: int | None, native: int | None) -> float | None:
+    """Ticks beyond the native ones, in per cent of these."""
+    if not native or not here:
         return None
-    return 100 * (here.user_ticks - native.user_ticks) / native.user_ticks
+    return 100 * (here - native) / native
 
 
 def comparison_table(platform: Platform, boots: dict[str, Boots]) -> Table:
-    """Ticks to user space of each boot, and what it took beyond the native one."""
+    """Ticks to user space of each boot, and of the guest in it, and what they took beyond the
+    native ones."""
     release = next(iter(boots.values())).release
     table = Table(title=f"Linux {release} to user space", title_justify="left")
     table.add_column("boot")
@@ -240,9 +260,14 @@ def comparison_table(platform: Platform, boots: dict[str, Boots]) -> Table:
     table.add_column("overhead", justify="right")
     native = boots.get(NATIVE)
     for name, here in boots.items():
-        more = overhead(here, native) if here is not native else None
+        reference = native if native and here is not native else None
+        more = overhead(here.user_ticks, reference and reference.user_ticks)
         ticks = "unknown" if here.user_ticks is None else f"{here.user_ticks:,}"
         table.add_row(name, ticks, "" if more is None else f"{more:+.3f} %")
+        if here.guest_ticks:
+            more = overhead(here.guest_ticks, reference and reference.guest_ticks)
+            share = "" if more is None else f"{more:+.1f} %"
+            table.add_row(f"KVM's guest in it, {name}", f"{here.guest_ticks:,}", share)
     return table
 
 
@@ -260,7 +285,8 @@ def result_object(
         "commands": arguments.commands,
         "linux": dataclasses.asdict(here),
         "native": dataclasses.asdict(native) if native else None,
-        "overhead_percent": overhead(here, native),
+        "overhead_percent": overhead(here.user_ticks, native and native.user_ticks),
+        "guest_overhead_percent": overhead(here.guest_ticks, native and native.guest_ticks),
     }
 
 
@@ -277,8 +303,9 @@ def finish(
         write = result_object(arguments, platform, boot, outcome, native)
         commands.write_json(arguments.json, write)
     table = report.exit_table(outcome, f"Exits of Linux on {boot.cpus} CPU(s)")
-    if table:
-        print_wide(table, TABLE_WIDTH)
+    for shown in (table, linux_guest.exit_table(outcome.serial)):
+        if shown:
+            print_wide(shown, TABLE_WIDTH)
     boots = {NATIVE: native} if native else {}
     boots[NATIVE if arguments.native else UNDER_NESTBED] = here
     if here.release != "unknown":
@@ -290,6 +317,23 @@ def finish(
     else:
         commands.explain(outcome)
     return 1
+
+
+def make_initrd(
+    arguments: argparse.Namespace,
+    platform: Platform,
+    image: linux_image.LinuxImage,
+    directory: Path,
+) -> Path:
+    """The initramfs with the run's commands and files, those of a guest of KVM among them."""
+    told, files = list(arguments.commands), list(arguments.file)
+    if arguments.guest:
+        nested = linux_guest.make(image, kernel_words(platform, 1), directory)
+        told.append(nested.command)
+        files += nested.files
+    initrd = directory / "initramfs.cpio"
+    linux_image.with_commands(image, told, initrd, files)
+    return initrd
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -304,13 +348,12 @@ def command(arguments: argparse.Namespace) -> int:
     err.print("[dim]making the Linux guest (its kernel is fetched once)[/]")
     image = linux_image.make()
     with tempfile.TemporaryDirectory(prefix="nestbed-linux-") as name:
-        initrd = Path(name) / "initramfs.cpio"
-        linux_image.with_commands(image, arguments.commands, initrd, arguments.file)
-        boot = make_boot(arguments, image, initrd, arguments.native)
+        initrd = make_initrd(arguments, platform, image, Path(name))
+        boot = make_boot(arguments, platform, image, initrd, arguments.native)
         if arguments.native or arguments.no_compare:
             outcome = run(platform, boot, commands.write_through, limits)
             return finish(arguments, platform, boot, outcome, None)
-        native_boot = make_boot(arguments, image, initrd, True)
+        native_boot = make_boot(arguments, platform, image, initrd, True)
         with NativeBoot(platform, native_boot, limits) as reference:
             outcome = run(platform, boot, commands.write_through, limits)
             sys.stdout.flush()

@@ -178,6 +178,7 @@ def _initramfs(directory: Path, tree: Path) -> bytes:
     archive.file("bin/leave", user.read_bytes(), 0o755)
     archive.file("bin/busybox", BUSYBOX.read_bytes(), 0o755)
     archive.file("etc/session", (SOURCES / "session").read_bytes())
+    archive.file("bin/kvm-exits", (SOURCES / "kvm-exits").read_bytes(), 0o755)
     _add_modules(archive, directory, next((tree / "lib" / "modules").iterdir()))
     return archive.finish()
 

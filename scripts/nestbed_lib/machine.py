@@ -42,6 +42,9 @@ class Platform(Protocol):
     def log_line(self, line: str) -> str:
         """A line of standard output without what the platform added."""
 
+    def tsc_khz(self, cpus: int) -> int | None:
+        """The frequency of the time-stamp counter, where it is known beforehand."""
+
     def ended_well(self, status: int, complaints: list[str]) -> bool:
         """Whether this process status, after these complaints, means that the guest did well."""
 

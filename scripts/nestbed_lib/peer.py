@@ -80,7 +80,7 @@ def run_linux(
     with tempfile.TemporaryDirectory(prefix="nestbed-peer-") as name:
         initrd = Path(name) / "initramfs.cpio"
         linux_image.with_commands(image, [part.command for part in plan], initrd, files)
-        boot = linux.boot_of(arguments.cpus, arguments.memory, arguments.ips, image.vmlinux, initrd)
+        boot = linux.boot_of(platform, arguments.cpus, arguments.memory, image.vmlinux, initrd)
         return run(platform, boot, limits=commands.limits(arguments))
 
 

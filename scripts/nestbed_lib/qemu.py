@@ -100,6 +100,14 @@ class Qemu:
         """What the process needs in its environment."""
         return dict(os.environ)
 
+    def _is_steady(self, cpus: int) -> bool:
+        return self.name == "tcg" and cpus == 1
+
+    def tsc_khz(self, cpus: int) -> int | None:
+        """The frequency of the time-stamp counter: an instruction takes a nanosecond with icount;
+        unknown where the clock of the host reaches the machine."""
+        return 1_000_000 if self._is_steady(cpus) else None
+
     def prepare(self, boot: Boot, directory: Path) -> list[str]:
         """Fills `directory` and returns the command that starts the machine there."""
         program = shutil.which(PROGRAM)
@@ -108,7 +116,7 @@ class Qemu:
         command = [program, "-M", "q35", "-nodefaults", "-display", "none", "-no-reboot"]
         command += ["-m", str(boot.memory), "-smp", str(boot.cpus)]
         command += ["-accel", self.name, "-cpu", self.cpu]
-        if self.name == "tcg" and boot.cpus == 1:
+        if self._is_steady(boot.cpus):
             command += STEADY
         command += ["-serial", "file:com1.txt", "-debugcon", "stdio"]
         command += ["-qmp", f"unix:{MONITOR},server=on,wait=off"]

@@ -50,6 +50,7 @@ com1: enabled=1, mode=file, dev=com1.txt
 # The debugger runs the machine, and when it stops (the guest's exit, or our interrupt) what stands
 # in the file `after` at that time.
 COMMANDS = "c\nsource after\n"
+SHUTDOWN = re.compile(r"Shutdown port: shutdown requested$")
 PROMPT = re.compile(r"^(<bochs:\d+> )+")
 MODEL_LINE = re.compile(r"^(\w+)$", re.MULTILINE)
 LOG = "log.txt"  # where the machine's standard output goes
@@ -131,6 +132,11 @@ class Bochs:
     def ended_well(status: int, _complaints: list[str]) -> bool:
         """Whether the guest left by the exit port for success."""
         return status == 0
+
+    @staticmethod
+    def guest_left(status: int, complaints: list[str]) -> bool:
+        """Whether the guest left by the exit port, or by its word for failure."""
+        return status == 0 or any(map(SHUTDOWN.search, complaints))
 
     @staticmethod
     def interrogate(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from . import bench, bochs, commands, debug, linux, peer, platforms
+from . import bench, bochs, commands, conformance, debug, linux, peer, platforms
 from .console import complain
 from .errors import NestbedError
 
@@ -73,7 +73,7 @@ def machine_arguments() -> argparse.ArgumentParser:
 
 
 def guest_arguments() -> argparse.ArgumentParser:
-    """Arguments that choose guests and L1's words."""
+    """Arguments that choose guests."""
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("guests")
     group.add_argument(
@@ -90,6 +90,16 @@ def guest_arguments() -> argparse.ArgumentParser:
         help="a module for L2 (initrd, environment); words may follow after a blank",
     )
     group.add_argument(
+        "--native", action="store_true", help="run L2 on the platform without Nestbed"
+    )
+    return parser
+
+
+def l1_arguments() -> argparse.ArgumentParser:
+    """Arguments that say how L1 does its job."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("Nestbed")
+    group.add_argument(
         "--strategy",
         action="append",
         default=[],
@@ -98,9 +108,6 @@ def guest_arguments() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--l1-append", default="", metavar="WORDS", help="further words for L1, e.g. stats=count"
-    )
-    group.add_argument(
-        "--native", action="store_true", help="run L2 on the platform without Nestbed"
     )
     return parser
 
@@ -124,11 +131,18 @@ def make_parser() -> argparse.ArgumentParser:
         sub.set_defaults(function=function)
         return sub
 
-    both = (machine_arguments, guest_arguments)
-    run = add("run", commands.command_run, "start L2, and L3 in it", RUN_EXAMPLES, *both)
+    everything = (machine_arguments, guest_arguments, l1_arguments)
+    machine = everything[:1]
+    run = add("run", commands.command_run, "start L2, and L3 in it", RUN_EXAMPLES, *everything)
     run.add_argument("--json", metavar="FILE", help="write the run as one JSON object")
     run.add_argument("--exits", action="store_true", help="print L1's exit table at the end")
-    tools = ((bench, both[:1]), (linux, both[:1]), (peer, both[:1]), (debug, both))
+    tools = (
+        (bench, machine),
+        (linux, machine),
+        (peer, machine),
+        (conformance, (machine_arguments, l1_arguments)),
+        (debug, everything),
+    )
     for module, parents in tools:
         name = module.__name__.rpartition(".")[2]
         module.add_arguments(add(name, module.command, module.SUMMARY, module.EXAMPLES, *parents))

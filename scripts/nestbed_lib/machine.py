@@ -48,6 +48,9 @@ class Platform(Protocol):
     def ended_well(self, status: int, complaints: list[str]) -> bool:
         """Whether this process status, after these complaints, means that the guest did well."""
 
+    def guest_left(self, status: int, complaints: list[str]) -> bool:
+        """Whether they mean that the guest ended the machine on purpose, well or badly."""
+
     def interrogate(
         self, process: subprocess.Popen, directory: Path, trace_at: int | None
     ) -> tuple[list[str], bytes]:

@@ -149,6 +149,11 @@ class Qemu:
         return status == GOOD_STATUS and not any(map(REFUSAL.match, complaints))
 
     @staticmethod
+    def guest_left(status: int, complaints: list[str]) -> bool:
+        """Whether the guest left by the exit port."""
+        return status & 1 == 1 and not any(map(REFUSAL.match, complaints))
+
+    @staticmethod
     def interrogate(
         process: subprocess.Popen, directory: Path, trace_at: int | None
     ) -> tuple[list[str], bytes]:

@@ -84,7 +84,10 @@ def test_two_runs_are_identical(run, cpus):
     assert first.of_kind("start")[0]["cpus"] == cpus
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["bench"], ["linux"], ["platforms"], ["debug"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["run"], ["bench"], ["linux"], ["platforms"], ["debug"], ["conformance"]],
+)
 def test_every_command_explains_itself(nestbed, command):
     said = nestbed(*command, "--help")
     assert said.status == 0

@@ -95,7 +95,7 @@ static void legacy_case_run(const struct legacy_case *c)
 	if (c->prepare)
 		c->prepare();
 	job = job_of(c);
-	legacy_run(&job);
+	legacy_job_run(&job);
 	inner_init();
 	vmx_vmptrld((u64)&inner_vmcs);
 	end = (struct exception_frame){

@@ -6,7 +6,7 @@
 #define GUESTS_VMX_INSN_LEGACY_CASE_H
 
 #include "guests/vmx-insn/insn_case.h"
-#include "guests/vmx-insn/legacy.h"
+#include "guests/lib/legacy.h"
 #include "l1-hypervisor/leaf/x86.h"
 
 #define LEGACY_VALUE 0x0f1e2d3c4b5a6978ULL

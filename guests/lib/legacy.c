@@ -2,7 +2,7 @@
  * What an excursion to 32-bit protected mode needs besides the switch itself: an IDT of 32-bit
  * gates, a page-directory-pointer table, a task-state segment. See legacy.h.
  */
-#include "guests/vmx-insn/legacy.h"
+#include "guests/lib/legacy.h"
 #include "guests/lib/exceptions.h"
 #include "guests/lib/segments.h"
 #include "l1-hypervisor/leaf/x86.h"
@@ -25,7 +25,7 @@ void legacy_switch(struct legacy_job *job);
 
 u64 legacy_pdpt[4] __attribute__((aligned(32)));
 static u64 idt[VECTORS] __attribute__((aligned(16)));
-struct table_pointer legacy_idt_pointer = { sizeof(idt) - 1, (u64)idt };
+struct table_pointer legacy_job_idt = { sizeof(idt) - 1, (u64)idt };
 static struct tss32 tss = { .ss0 = SEL_DATA, .io_map = sizeof(tss) << 16 };
 static u8 stack[STACK_SIZE] __attribute__((aligned(16)));
 
@@ -53,7 +53,7 @@ static void make_tables(void)
 		    segment_descriptor((u32)(u64)&tss, sizeof(tss) - 1, TSS32_ACCESS));
 }
 
-void legacy_run(struct legacy_job *job)
+void legacy_job_run(struct legacy_job *job)
 {
 	make_tables();
 	legacy_switch(job);

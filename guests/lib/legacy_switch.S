@@ -4,7 +4,7 @@
  */
 #include "guests/lib/exceptions.h"
 #include "guests/lib/segments.h"
-#include "guests/vmx-insn/legacy.h"
+#include "guests/lib/legacy.h"
 
 #define CR0_PG_BIT   31
 #define CR4_VMXE     0x2000
@@ -47,7 +47,7 @@ legacy_switch:
 	movl	%cr0, %eax
 	btsl	$CR0_PG_BIT, %eax
 	movl	%eax, %cr0
-	lidt	legacy_idt_pointer
+	lidt	legacy_job_idt
 	movl	$SEL_LEGACY_TSS, %eax
 	ltr	%ax
 

@@ -1,10 +1,11 @@
 /*
- * Excursions to 32-bit protected mode outside IA-32e mode, with PAE paging: where VMX instructions
- * meet segment limits, 16-bit addresses and CPL 3 without 64-bit mode, and virtual-8086 mode. VMX
- * operation cannot outlive such a change of mode, so each excursion does VMXON and VMXOFF itself.
+ * Excursions to 32-bit protected mode outside IA-32e mode, with PAE paging: where virtualization
+ * instructions meet segment limits, 16-bit addresses and CPL 3 without 64-bit mode, and virtual-8086
+ * mode. VMX operation cannot outlive such a change of mode, so an excursion does VMXON and VMXOFF
+ * itself; SVM stays as it is.
  */
-#ifndef GUESTS_VMX_INSN_LEGACY_H
-#define GUESTS_VMX_INSN_LEGACY_H
+#ifndef GUESTS_LIB_LEGACY_H
+#define GUESTS_LIB_LEGACY_H
 
 #include "guests/lib/segments.h"
 
@@ -64,7 +65,7 @@ struct legacy_job {
 };
 
 /* Runs the job; its code ends by an exception or INT EXCURSION_END. */
-void legacy_run(struct legacy_job *job);
+void legacy_job_run(struct legacy_job *job);
 
 #endif
 

@@ -1,8 +1,8 @@
 /*
  * Excursions to 32-bit protected mode outside IA-32e mode, with PAE paging: where virtualization
- * instructions meet segment limits, 16-bit addresses and CPL 3 without 64-bit mode, and virtual-8086
- * mode. VMX operation cannot outlive such a change of mode, so an excursion does VMXON and VMXOFF
- * itself; SVM stays as it is.
+ * instructions meet segment limits, 16-bit addresses and CPL 3 without 64-bit mode, and
+ * virtual-8086 mode. VMX operation cannot outlive such a change of mode, so an excursion does VMXON
+ * and VMXOFF itself; SVM stays as it is.
  */
 #ifndef GUESTS_LIB_LEGACY_H
 #define GUESTS_LIB_LEGACY_H

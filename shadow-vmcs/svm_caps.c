@@ -15,14 +15,20 @@
 	 SVM_FEATURE_ADDR_CHK)
 #define OFFERED_WITH_NPT SVM_FEATURE_NPT
 
+/* The host's, L2's and one for its guests. */
+#define ASIDS_MIN 3U
+/* What fits into a root pointer beside the table (nested-ept/npt.h). */
+#define ASIDS_MAX 4096U
+
 void svm_caps_offer(const struct svm_caps *platform, const struct svm_offer *what,
 		    struct svm_caps *out)
 {
 	u32 handed_on = OFFERED | (what->npt ? OFFERED_WITH_NPT : 0);
 
-	*out = (struct svm_caps){ .svm = platform->svm };
-	if (!platform->svm)
+	*out = (struct svm_caps){ 0 };
+	if (!platform->svm || platform->asids < ASIDS_MIN)
 		return;
+	out->svm = true;
 	out->features = OFFERED_ALWAYS | (platform->features & handed_on);
-	out->asids = platform->asids - 1;
+	out->asids = platform->asids - 1 < ASIDS_MAX ? platform->asids - 1 : ASIDS_MAX;
 }

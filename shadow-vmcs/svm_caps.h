@@ -28,8 +28,8 @@ static inline bool svm_has(const struct svm_caps *caps, u32 features)
 	return (caps->features & features) == features;
 }
 
-/* Makes *out, what L2 is told, from the platform's; nothing on a platform without SVM. The last
- * ASID is missing because L2 itself runs on one of hardware's. */
+/* Makes *out, what L2 is told, from the platform's; nothing on a platform without SVM, or without
+ * an ASID for L2's guests. The last ASID is missing because L2 itself runs on one of hardware's. */
 void svm_caps_offer(const struct svm_caps *platform, const struct svm_offer *what,
 		    struct svm_caps *out);
 

@@ -93,7 +93,7 @@ test-long: setup ## run the tests that are too long for every day too
 	scripts/test --long
 
 baseline: all ## take new baselines on purpose: make baseline REASON="why the counts changed"
-	scripts/nestbed bench --update-baseline "$(REASON)"
+	scripts/nestbed bench --emulated --update-baseline "$(REASON)"
 
 setup: ## install what is missing (Debian 12 packages)
 	@scripts/setup

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from . import paths
 from .errors import NestbedError
-from .experiment import Experiment
+from .experiment import Half
 
-KEY = ("level", "op", "state", "profile", "vmcs", "merge", "ept", "tlb")
+KEY = ("level", "op", "state", "profile")  # and the ways
 TICKS = ("ticks_min", "ticks_median", "ticks_max")
-COUNTS = ("hw_exits_per_op", "l1_vmreads_per_op", "l1_vmwrites_per_op", "l1_vmptrlds_per_op")
 HEAD = ("history", "compiler")
 
 
@@ -24,29 +23,35 @@ def compiler() -> str:
     return paths.built("flags").read_text().partition("\n")[0]
 
 
-def key_of(row: dict) -> str:
+def key_of(row: dict, half: Half) -> str:
     """Which measurement a row is."""
-    return " ".join(f"{name}={row[name]}" for name in KEY if row.get(name) is not None)
+    names = (*KEY, *half.axes)
+    return " ".join(f"{name}={row[name]}" for name in names if row.get(name) is not None)
 
 
-def figures(row: dict, experiment: Experiment) -> dict:
+def counts(half: Half) -> tuple[str, ...]:
+    """What is counted of an operation, by its name in a row."""
+    return ("hw_exits_per_op", *(f"l1_{name}_per_op" for name in half.counts))
+
+
+def figures(row: dict, half: Half) -> dict:
     """What must not change of a row."""
-    names = COUNTS if row["op"] in experiment.counts_only else TICKS + COUNTS
+    names = counts(half) if row["op"] in half.counts_only else TICKS + counts(half)
     return {name: row[name] for name in names if name in row}
 
 
-def compare(rows: list[dict], experiment: Experiment, content: dict) -> list[str]:
+def compare(rows: list[dict], half: Half, content: dict) -> list[str]:
     """Every difference as a sentence. Instructions are compared when the compiler is the same."""
     same_compiler = content["compiler"] == compiler()
     faults = []
     expected = dict(content["rows"])
     for row in rows:
-        key = key_of(row)
+        key = key_of(row, half)
         before = expected.pop(key, None)
         if before is None:
             faults.append(f"{key}: is not in the baseline")
             continue
-        for name, value in figures(row, experiment).items():
+        for name, value in figures(row, half).items():
             if name in TICKS and not same_compiler:
                 continue
             if before.get(name) != value:
@@ -65,14 +70,14 @@ def load(path: Path) -> dict:
         ) from error
 
 
-def update(path: Path, rows: list[dict], experiment: Experiment, reason: str) -> None:
+def update(path: Path, rows: list[dict], half: Half, reason: str) -> None:
     """Replaces a baseline and records why."""
     history = load(path)["history"] if path.exists() else []
     history.append({"date": datetime.date.today().isoformat(), "reason": reason})
     content = {
         "history": history,
         "compiler": compiler(),
-        "rows": {key_of(row): figures(row, experiment) for row in rows},
+        "rows": {key_of(row, half): figures(row, half) for row in rows},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(one_line_a_row(content))

@@ -19,6 +19,8 @@ from .errors import NestbedError
 PROGRAM = "bochs-bin"
 # The CPU model for each extension.
 MODELS = {"vmx": "corei7_skylake_x", "svm": "ryzen"}
+# Its models with SVM; all later ones of the other vendor have VMX.
+AMD_MODELS = ("turion64_tyler", "phenom_8650_toliman", "zambezi", "trinity_apu", "ryzen")
 # A low rate makes the serial line cheap: it sends 115200 baud of emulated time, and a second of
 # emulated time has this many instructions.
 IPS = 4_000_000

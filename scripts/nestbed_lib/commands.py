@@ -7,17 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import guest_list, paths, platforms, report
+from . import experiment, guest_list, paths, platforms, report
 from .boot import Boot, Module, nestbed_boot
 from .console import complain, err, out
 from .errors import NestbedError
-from .guest_list import SVM, VMX
 from .machine import Limits, Outcome, Platform, run
 
 WAY = re.compile(r"^[a-z][a-z0-9.]*=[A-Za-z0-9_+-]+$")
 EVENTS_SHOWN = 8
-# Axes that only one of the two extensions has.
-ONLY = {"vmcs": VMX, "merge": VMX, "ept": VMX, "vmcb": SVM, "vls": SVM, "gif": SVM, "npt": SVM}
 
 
 def strategy_words(arguments: list[str]) -> dict[str, str]:
@@ -60,7 +57,8 @@ def choose_platform(arguments: argparse.Namespace) -> Platform:
     """The platform that the arguments name, or that the image and the ways need."""
     wants = guest_list.extension_of(getattr(arguments, "l2", None) or "")
     for axis in strategy_words(getattr(arguments, "strategy", [])):
-        wants = ONLY.get(axis, wants)
+        having = [name for name, half in experiment.load().items() if axis in half.axes]
+        wants = having[0] if len(having) == 1 else wants
     return platforms.choose(arguments.platform, arguments.ips, arguments.cpu, wants)
 
 
@@ -83,17 +81,19 @@ def commit() -> str:
 def result_object(platform: Platform, boot: Boot, outcome: Outcome) -> dict:
     """One run as one object, with everything needed to understand it later."""
     start = next(iter(outcome.of_kind("start")), {})
+    backend = start.get("backend", platforms.extension_of(platform))
     return {
         "platform": platform.name,
         "platform_version": platform.version,
         "cpu_model": platform.cpu_model,
+        "backend": backend,
         "ticks": platform.ticks,
         "commit": commit(),
         "l1_words": boot.words,
         "modules": [{"file": str(m.path), "text": m.text} for m in boot.modules],
         "cpus": boot.cpus,
         "memory": boot.memory,
-        "strategies": {axis: start.get(axis) for axis in ("vmcs", "merge", "ept", "tlb")},
+        "strategies": {axis: start.get(axis) for axis in experiment.load()[backend].axes},
         "end": outcome.end.value,
         "seconds": round(outcome.seconds, 3),
         "cpu_seconds": round(outcome.cpu_seconds, 3),

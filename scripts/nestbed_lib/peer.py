@@ -14,10 +14,11 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from . import bench_table, commands, linux, linux_image, paths, results
+from . import bench_table, commands, experiment, linux, linux_image, paths, results
 from .console import err, out, print_wide
 from .errors import NestbedError
-from .experiment import Experiment
+from .experiment import Half
+from .guest_list import VMX
 from .machine import Outcome, Platform, run
 
 SUMMARY = "measure Linux's KVM with the same guests on the same processor, for comparison"
@@ -58,9 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def measurements(experiment: Experiment, n: int) -> list[Measurement]:
+def measurements(half: Half, n: int) -> list[Measurement]:
     """What is done in the guest, in this order."""
-    ops = [op for op in experiment.ops[3] if op not in LEFT_OUT]
+    ops = [op for op in half.ops[3] if op not in LEFT_OUT]
     words = f"ops={','.join(ops)} n={n} cold=off"
     nested = f"/kvmclient /hv.elf 'hv profile={PROFILE}' /bench.elf 'l3 {words} tap=sub'"
     return [
@@ -106,7 +107,7 @@ def ours(path: Path) -> list[dict]:
     return results.read_lines(path) if path.is_file() else []
 
 
-def table_of(experiment: Experiment, rows: list[dict], nestbed: list[dict]) -> Table:
+def table_of(half: Half, rows: list[dict], nestbed: list[dict]) -> Table:
     """KVM's figures with Nestbed's beside them: median ticks of one operation."""
     table = Table(title="Median instructions of one operation", box=box.SIMPLE_HEAD)
     table.add_column("operation")
@@ -118,7 +119,7 @@ def table_of(experiment: Experiment, rows: list[dict], nestbed: list[dict]) -> T
         cells = []
         for _, level, vmcs in columns:
             theirs = results.find(rows, op=op, level=level, vmcs=vmcs)
-            ways = experiment.reference_ways | ({"vmcs": vmcs} if vmcs else {})
+            ways = half.reference_ways | ({"vmcs": vmcs} if vmcs else {})
             profile = PROFILE if level == 3 else None
             wanted = {"op": op, "level": level, "state": "warm", "profile": profile, **ways}
             for row in (theirs, results.find(nestbed, **wanted)):
@@ -130,8 +131,8 @@ def table_of(experiment: Experiment, rows: list[dict], nestbed: list[dict]) -> T
 def command(arguments: argparse.Namespace) -> int:
     """Measures KVM and prints its figures beside Nestbed's."""
     platform = commands.choose_platform(arguments)
-    experiment = Experiment.load()
-    plan = measurements(experiment, arguments.n)
+    half = experiment.load()[VMX]
+    plan = measurements(half, arguments.n)
     err.print("[dim]booting Linux on the platform and measuring its KVM (about 2 minutes)[/]")
     outcome = run_linux(arguments, platform, plan)
     boots = linux.Boots.of(outcome)
@@ -146,7 +147,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         results.write_lines(arguments.json, rows)
     nestbed = ours(arguments.results / "run.jsonl")
-    print_wide(table_of(experiment, rows, nestbed), WIDTH)
+    print_wide(table_of(half, rows, nestbed), WIDTH)
     if not nestbed:
         out.print("Nestbed's own figures come from `nestbed bench`, which was not run yet.")
     return 0

@@ -132,6 +132,18 @@ PROBES = {"kvm": probe_kvm, "bochs": probe_bochs, "tcg": probe_tcg}
 NAMES = tuple(PROBES)
 
 
+def kvm_nests() -> bool:
+    """Whether KVM gives its guests VMX or SVM here."""
+    return _ability(probe_kvm(), None).usable
+
+
+def extension_of(platform: Platform) -> str:
+    """The extension that a machine of this platform has."""
+    if platform.name == "kvm":
+        return VMX if probe_kvm().vmx.usable else SVM
+    return SVM if platform.name == "tcg" or platform.cpu_model in bochs.AMD_MODELS else VMX
+
+
 # What `auto` tries in turn for an image that needs this extension, or runs with either.
 AUTO = {VMX: ("kvm", "bochs"), SVM: ("kvm", "tcg", "bochs"), None: ("kvm", "bochs", "tcg")}
 

@@ -1,4 +1,5 @@
-"""The exit-cost experiment as a picture: a dot for every operation, level and way of `vmcs`."""
+"""The exit-cost experiment as a picture: a panel for each half, a dot for each operation of each of
+its series."""
 
 from pathlib import Path
 
@@ -9,25 +10,23 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  the backend must be chosen first
 from matplotlib.ticker import FuncFormatter  # noqa: E402
 
-from .experiment import Experiment  # noqa: E402
+from .bench_table import Measured  # noqa: E402
+from .experiment import Half, Series  # noqa: E402
 from .results import find  # noqa: E402
 
 FORMATS = ("png", "svg")
 DPI = 160
+WIDTH, HEIGHT = 11, 4.6  # of a panel, in inches
 # Okabe and Ito's colours, which colour-blind people can tell apart.
-SERIES = (
-    (2, "shadow", "L2 (single level)", "#0072B2", "o"),
-    (3, "shadow", "L3, VMCS shadowing", "#009E73", "s"),
-    (3, "trap", "L3, VMREAD and VMWRITE trapped", "#D55E00", "D"),
-)
-OFFSETS = (-0.22, 0.0, 0.22)
+LOOKS = (("#0072B2", "o"), ("#009E73", "s"), ("#D55E00", "D"))
+LEGEND_ROOM = 6  # a factor: the scale is logarithmic
+SPREAD = 0.22  # between the series of one operation
 
 
-def _rows_of(rows: list[dict], experiment: Experiment, level: int, vmcs: str) -> dict[str, dict]:
+def _rows_of(rows: list[dict], half: Half, series: Series) -> dict[str, dict]:
     """The warm measurements of one series by operation."""
-    wanted = experiment.reference_ways | {"level": level, "vmcs": vmcs, "state": "warm"}
-    profile = experiment.profile if level == 3 else None
-    found = {op: find(rows, op=op, profile=profile, **wanted) for op in experiment.ops[level]}
+    wanted = series.ways | {"level": series.level, "profile": series.profile, "state": "warm"}
+    found = {op: find(rows, op=op, **wanted) for op in half.ops[series.level]}
     return {op: row for op, row in found.items() if row is not None}
 
 
@@ -36,12 +35,12 @@ def _exits_text(exits: float) -> str:
     return f"{exits:g}" if exits >= 0.1 or exits == 0 else "~0"
 
 
-def _draw_series(axes, ops: list[str], series: dict[str, dict], offset: float, look: tuple) -> None:
-    _, _, label, colour, marker = look
-    at = [ops.index(op) + offset for op in series]
-    medians = [row["ticks_median"] for row in series.values()]
-    lows = [row["ticks_median"] - row["ticks_min"] for row in series.values()]
-    highs = [row["ticks_max"] - row["ticks_median"] for row in series.values()]
+def _draw_series(axes, at: list[float], rows: list[dict], look: tuple, label: str) -> None:
+    """A dot for each row, with the hardware exits above it."""
+    colour, marker = look
+    medians = [row["ticks_median"] for row in rows]
+    lows = [row["ticks_median"] - row["ticks_min"] for row in rows]
+    highs = [row["ticks_max"] - row["ticks_median"] for row in rows]
     axes.errorbar(
         at,
         medians,
@@ -54,7 +53,7 @@ def _draw_series(axes, ops: list[str], series: dict[str, dict], offset: float, l
         label=label,
         zorder=3,
     )
-    for x, y, row in zip(at, medians, series.values()):
+    for x, y, row in zip(at, medians, rows):
         if "hw_exits_per_op" in row:
             axes.annotate(
                 _exits_text(row["hw_exits_per_op"]),
@@ -67,62 +66,86 @@ def _draw_series(axes, ops: list[str], series: dict[str, dict], offset: float, l
             )
 
 
-def _draw_references(axes, ops: list[str], drawn: list[tuple], experiment: Experiment) -> None:
-    """Hollow marks where others measured the same."""
-    labelled = False
-    for offset, look, series in drawn:
-        for op, row in series.items():
-            for reference in experiment.references:
-                if not reference.matches(row):
-                    continue
-                axes.plot(
-                    ops.index(op) + offset,
-                    reference.ticks,
-                    look[4],
-                    markerfacecolor="none",
-                    markeredgecolor=look[3],
-                    markersize=8,
-                    label=None if labelled else f"{experiment.reference_name} (hollow)",
-                    zorder=2,
-                )
-                labelled = True
+def _draw_references(axes, at: list[float], rows: list[dict], look: tuple, half: Half) -> None:
+    """Hollow marks where others measured the same, with a tail over what went into lengths."""
+    colour, marker = look
+    for x, row in zip(at, rows):
+        reference = half.references.find(row)
+        if reference is None:
+            continue
+        less = reference.ticks - half.references.ticks_for_lengths(reference)
+        axes.plot([x, x], [less, reference.ticks], color=colour, linewidth=1, zorder=1)
+        axes.plot(
+            x,
+            reference.ticks,
+            marker,
+            markerfacecolor="white",
+            markeredgecolor=colour,
+            markersize=8,
+            zorder=2,
+        )
 
 
-def make(rows: list[dict], experiment: Experiment) -> plt.Figure:
-    """Draws the figure."""
-    first = rows[0]
-    ops = experiment.ops[2]
-    figure, axes = plt.subplots(figsize=(11, 5.6), layout="constrained")
-    drawn = []
-    for offset, look in zip(OFFSETS, SERIES):
-        series = _rows_of(rows, experiment, look[0], look[1])
-        if series:
-            _draw_series(axes, ops, series, offset, look)
-            drawn.append((offset, look, series))
-    if first["platform"] == "bochs":
-        _draw_references(axes, ops, drawn, experiment)
+def _explain_references(axes, half: Half) -> None:
+    """Hollow marks in the legend."""
+    text = f"{half.references.name} (hollow)"
+    if half.references.length_ticks:
+        text += "; tail: what finding lengths costs it without NRIPS"
+    axes.plot(
+        [], [], "o", markerfacecolor="white", markeredgecolor="0.3", markersize=8, label=text
+    )
+
+
+def _draw_half(axes, part: Measured) -> None:
+    half, ops = part.half, part.half.ops[2]
+    middle = (len(half.series) - 1) / 2
+    for index, series in enumerate(half.series):
+        found = _rows_of(part.rows, half, series)
+        at = [ops.index(op) + (index - middle) * SPREAD for op in found]
+        look = LOOKS[index % len(LOOKS)]
+        _draw_series(axes, at, list(found.values()), look, series.label)
+        _draw_references(axes, at, list(found.values()), look, half)
+    if part.rows[0]["platform"] == half.references.platform:
+        _explain_references(axes, half)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_ylabel(f"{first['ticks']} of one operation (log scale)")
-    axes.set_xticks(range(len(ops)), [op.replace("_", "\n", 1) for op in ops])
+    axes.set_ylabel(f"{part.rows[0]['ticks']} (log scale)")
+    axes.set_xticks(range(len(ops)), [op.replace("_", "\n", 1) for op in ops], fontsize=9)
+    axes.set_xlim(-0.5, len(ops) - 0.5)
     for x in range(1, len(ops)):
         axes.axvline(x - 0.5, color="0.92", linewidth=1, zorder=0)
     axes.grid(axis="y", color="0.85", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(
-        f"What an exit costs: Nestbed {first['commit']} on {first['platform']} "
-        f"{first['cpu_model']}\nwarm; dot: median, bar: minimum to maximum, "
-        "figure: hardware exits of one operation",
+    axes.set_title(part.where, loc="left", fontsize=11, fontweight="bold")
+    axes.legend(ncols=2, fontsize=9, loc="upper right", framealpha=1, edgecolor="none")
+
+
+def make(measured: list[Measured]) -> plt.Figure:
+    """Draws the figure."""
+    first = measured[0].rows[0]
+    figure, panels = plt.subplots(
+        len(measured),
+        figsize=(WIDTH, HEIGHT * len(measured)),
+        layout="constrained",
+        sharey=True,
+        squeeze=False,
+    )
+    for axes, part in zip(panels[:, 0], measured):
+        _draw_half(axes, part)
+    bottom, top = panels[0, 0].get_ylim()
+    panels[0, 0].set_ylim(bottom, top * LEGEND_ROOM)
+    figure.suptitle(
+        f"What an exit costs: {first['ticks']} of one operation, Nestbed {first['commit']}\n"
+        "warm; dot: median, bar: minimum to maximum, figure: hardware exits of one operation",
         fontsize=11,
     )
-    axes.legend(frameon=False, ncols=2, fontsize=9)
     return figure
 
 
-def write(rows: list[dict], experiment: Experiment, stem: Path) -> list[Path]:
+def write(measured: list[Measured], stem: Path) -> list[Path]:
     """Writes the picture in every format; the files."""
-    figure = make(rows, experiment)
+    figure = make(measured)
     files = [stem.with_suffix(f".{suffix}") for suffix in FORMATS]
     for file in files:
         figure.savefig(file, dpi=DPI)

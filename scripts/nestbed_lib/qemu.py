@@ -88,7 +88,7 @@ class Qemu:
     @property
     def cpu_model(self) -> str:
         """The CPU that QEMU was asked for."""
-        return f"qemu {self.cpu}"
+        return self.cpu
 
     @property
     def version(self) -> str:

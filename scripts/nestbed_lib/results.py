@@ -6,7 +6,6 @@ from pathlib import Path
 
 RESULT_LINE = re.compile(r"^\s*# (\{.*\})\s*$", re.MULTILINE)
 FAILED_LINE = re.compile(r"^\s*(not ok .*|Bail out!.*)$", re.MULTILINE)
-AXES = ("vmcs", "merge", "ept", "tlb")
 
 
 def parse(serial: str, common: dict, ways: dict) -> list[dict]:
@@ -20,8 +19,7 @@ def parse(serial: str, common: dict, ways: dict) -> list[dict]:
     for line in RESULT_LINE.findall(serial):
         content = json.loads(line)
         if "run" in content:
-            run = {"profile": content["run"]["profile"]}
-            run |= {axis: content["run"].get(axis) for axis in AXES}
+            run = dict.fromkeys(ways) | content["run"]
         elif "op" in content:
             rows.append({**common, **run, **content})
     return rows

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
+from catalogue import Place
 from nestbed_lib import bochs, boot, machine, paths
 
 TOOL = paths.ROOT / "scripts" / "nestbed"
@@ -55,6 +55,16 @@ def run_fixture() -> Callable[..., machine.Outcome]:
 
     def call(what: boot.Boot, limits: machine.Limits = LIMITS, **options) -> machine.Outcome:
         return machine.run(bochs.Bochs(**options), what, limits=limits)
+
+    return call
+
+
+@pytest.fixture(name="run_in")
+def run_in_fixture() -> Callable[..., machine.Outcome]:
+    """Runs a machine to its end in one of the catalogue's places."""
+
+    def call(place: Place, what: boot.Boot, limits: machine.Limits = LIMITS) -> machine.Outcome:
+        return machine.run(place.platform, what, limits=limits)
 
     return call
 

@@ -1,30 +1,37 @@
-"""Each test guest says the same natively and as L2 of Nestbed, under every way."""
+"""Each test guest says the same natively and as L2, under every way and on every platform."""
 
 import catalogue
 import pytest
+from catalogue import Guest, Place, case_name
 
-GUESTS = [guest for guest in catalogue.read() if guest.platforms in ("vmx", "any")]
-TWINS = {guest.name + catalogue.NO_EPT: guest.name for guest in GUESTS}
-
-
-def guests_for(ways: str) -> list[catalogue.Guest]:
-    """The guests that can run under these ways: without EPT, the twins that do not use it."""
-    names = {guest.name for guest in GUESTS}
-    if catalogue.without_ept(ways):
-        return [g for g in GUESTS if g.name + catalogue.NO_EPT not in names]
-    return [g for g in GUESTS if not g.name.endswith(catalogue.NO_EPT)]
+GUESTS = catalogue.read()
+NAMES = {guest.name for guest in GUESTS}
+PLAIN_CASES = [(g, place) for place in catalogue.PLACES for g in GUESTS if g.runs_in(place)]
 
 
-CASES = [(guest, ways) for ways in catalogue.all_ways() for guest in guests_for(ways)]
+def guests_for(place: Place, ways: str) -> list[Guest]:
+    """The guests that can run under these ways: without nested paging, the twins that do not use
+    it."""
+    end = place.no_nested_paging
+    there = [guest for guest in GUESTS if guest.runs_in(place)]
+    if place.offers_nested_paging(ways):
+        return [guest for guest in there if not guest.name.endswith(end)]
+    return [guest for guest in there if guest.name + end not in NAMES]
 
 
-@pytest.mark.parametrize("guest", GUESTS, ids=lambda guest: guest.name)
-def test_a_guest_passes_natively_and_as_l2(guest):
-    assert catalogue.run(guest.boot()) == catalogue.native(guest)
+WAYS_CASES = [
+    (guest, place, ways)
+    for place in catalogue.PLACES
+    for ways in catalogue.some_ways(place)
+    for guest in guests_for(place, ways)
+]
 
 
-@pytest.mark.parametrize(
-    "guest, ways", CASES, ids=[f"{guest.name}-{ways.replace(' ', ',')}" for guest, ways in CASES]
-)
-def test_every_way_gives_the_same_results(guest, ways):
-    assert catalogue.run(guest.boot(ways)) == catalogue.native(guest)
+@pytest.mark.parametrize("guest, place", PLAIN_CASES, ids=[case_name(*c) for c in PLAIN_CASES])
+def test_a_guest_passes_natively_and_as_l2(guest, place):
+    assert catalogue.run(guest.boot(), place) == catalogue.native(guest, place)
+
+
+@pytest.mark.parametrize("guest, place, ways", WAYS_CASES, ids=[case_name(*c) for c in WAYS_CASES])
+def test_every_way_gives_the_same_results(guest, place, ways):
+    assert catalogue.run(guest.boot(ways), place) == catalogue.native(guest, place)

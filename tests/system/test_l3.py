@@ -4,12 +4,21 @@ import functools
 
 import catalogue
 import pytest
+from catalogue import BOCHS, Place, case_name
 from nestbed_lib import paths, results
 from nestbed_lib.boot import nestbed_boot
-from nestbed_lib.experiment import Experiment, words
+from nestbed_lib.experiment import words
 
 L3_WORDS = {"bench": "n=5 cold=on tap=sub", "paging": ""}
+L3_IN = {BOCHS: ("bench", "paging")}
 PROFILES = ("minimal", "kvm", "haxm", "5+2")
+NESTED_PAGING_WORD = {"vmx": "ept", "svm": "npt"}  # of hv
+WAYS_CASES = [
+    (l3, place, ways)
+    for place, guests in L3_IN.items()
+    for l3 in guests
+    for ways in catalogue.all_ways(place)
+]
 
 
 def boot(l3: str, hv_words: str, l1_words: str = ""):
@@ -19,35 +28,41 @@ def boot(l3: str, hv_words: str, l1_words: str = ""):
     )
 
 
+def hv_words(place: Place, profile: str, nested_paging: bool) -> str:
+    """The words of hv."""
+    switch = "on" if nested_paging else "off"
+    return f"profile={profile} {NESTED_PAGING_WORD[place.extension]}={switch}"
+
+
 @functools.cache
-def native(l3: str, hv_words: str) -> str:
-    """What both say when the platform's VMX is used directly."""
-    return catalogue.run(boot(l3, hv_words, "native=on"))
+def native(place: Place, l3: str, words_of_hv: str) -> str:
+    """What both say when the platform's extension is used directly."""
+    return catalogue.run(boot(l3, words_of_hv, "native=on"), place)
 
 
-@pytest.mark.parametrize("l3", L3_WORDS)
-@pytest.mark.parametrize("ways", catalogue.all_ways(), ids=lambda ways: ways.replace(" ", ","))
-def test_every_way_gives_the_same_results(l3, ways):
-    ept = "off" if catalogue.without_ept(ways) else "on"
-    assert catalogue.run(boot(l3, "profile=kvm", ways)) == native(l3, f"profile=kvm ept={ept}")
+@pytest.mark.parametrize("l3, place, ways", WAYS_CASES, ids=[case_name(*c) for c in WAYS_CASES])
+def test_every_way_gives_the_same_results(l3, place, ways):
+    alike = hv_words(place, "kvm", place.offers_nested_paging(ways))
+    assert catalogue.run(boot(l3, "profile=kvm", ways), place) == native(place, l3, alike)
 
 
+@pytest.mark.parametrize("place", L3_IN, ids=case_name)
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("ept", ["on", "off"])
-def test_every_profile_gives_the_same_results(profile, ept):
-    hv_words = f"profile={profile} ept={ept}"
-    assert catalogue.run(boot("bench", hv_words)) == native("bench", hv_words)
+@pytest.mark.parametrize("nested_paging", [True, False])
+def test_every_profile_gives_the_same_results(place, profile, nested_paging):
+    told = hv_words(place, profile, nested_paging)
+    assert catalogue.run(boot("bench", told), place) == native(place, "bench", told)
 
 
-def test_ways_can_change_between_two_measurements_of_one_boot(run):
-    combinations = Experiment.load().combinations()
+@pytest.mark.parametrize("place", L3_IN, ids=case_name)
+def test_ways_can_change_between_two_measurements_of_one_boot(run_in, place):
+    half = place.half
+    combinations = half.combinations()
     ways_word = ";".join(words(ways) for ways in combinations)
-    outcome = run(boot("bench", f"profile=kvm ways={ways_word}"))
+    outcome = run_in(place, boot("bench", f"profile=kvm ways={ways_word}"))
     catalogue.tap(outcome)
     rows = results.parse(outcome.serial, {}, {})
-    seen = {words({axis: row[axis] for axis in results.AXES}) for row in rows}
+    seen = {words({axis: row[axis] for axis in half.axes}) for row in rows}
     assert seen == {words(ways) for ways in combinations}
-    changes = [
-        {axis: event[axis] for axis in results.AXES} for event in outcome.of_kind("strategy")
-    ]
+    changes = [{axis: event[axis] for axis in half.axes} for event in outcome.of_kind("strategy")]
     assert [change for change in changes if change in combinations][-1] == combinations[-1]

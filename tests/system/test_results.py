@@ -3,10 +3,10 @@
 import struct
 
 import pytest
-from nestbed_lib import baseline, bench_table, machine, report, results, trace
+from nestbed_lib import baseline, bench_table, experiment, machine, report, results, trace
 from nestbed_lib.errors import NestbedError
-from nestbed_lib.experiment import Experiment
 
+VMX = experiment.load()["vmx"]
 WAYS = {"vmcs": "shadow", "merge": "dirty", "ept": "nested-lazy", "tlb": "vpid"}
 COMMON = {"platform": "bochs", "cpu_model": "model", "ticks": "instructions", "commit": "abc"}
 RESULT = (
@@ -46,10 +46,9 @@ def test_rows_survive_the_result_file(tmp_path):
 def test_the_table_leaves_out_ways_that_change_nothing():
     row = rows()[0]
     other = row | {"vmcs": "trap"}
-    experiment = Experiment.load()
-    kept = bench_table.rows_of([row, other], experiment, 2, "cpuid")
+    kept = bench_table.rows_of([row, other], VMX, 2, "cpuid")
     assert [name for name, _ in kept] == ["reference"]
-    kept = bench_table.rows_of([row, other | {"ticks_max": 99}], experiment, 2, "cpuid")
+    kept = bench_table.rows_of([row, other | {"ticks_max": 99}], VMX, 2, "cpuid")
     assert [name for name, _ in kept] == ["reference", "vmcs=trap"]
 
 
@@ -67,27 +66,27 @@ def taken_fixture(tmp_path, monkeypatch):
     """A baseline of the rows."""
     monkeypatch.setattr(baseline, "compiler", lambda: "cc 1")
     path = tmp_path / "baseline.json"
-    baseline.update(path, rows(), Experiment.load(), "first")
+    baseline.update(path, rows(), VMX, "first")
     return path
 
 
 def test_a_baseline_accepts_what_it_was_made_from(taken):
-    assert baseline.compare(rows(), Experiment.load(), baseline.load(taken)) == []
+    assert baseline.compare(rows(), VMX, baseline.load(taken)) == []
 
 
-@pytest.mark.parametrize("name", baseline.TICKS + baseline.COUNTS)
+@pytest.mark.parametrize("name", baseline.TICKS + baseline.counts(VMX))
 def test_a_baseline_tolerates_no_difference(taken, name):
     changed = rows()
     changed[1][name] += 1
-    faults = baseline.compare(changed, Experiment.load(), baseline.load(taken))
+    faults = baseline.compare(changed, VMX, baseline.load(taken))
     assert len(faults) == 1 and name in faults[0]
 
 
 def test_a_baseline_misses_and_refuses_rows(taken):
     content = baseline.load(taken)
-    assert "was not measured" in baseline.compare(rows()[:1], Experiment.load(), content)[0]
+    assert "was not measured" in baseline.compare(rows()[:1], VMX, content)[0]
     more = [*rows(), rows()[0] | {"op": "other"}]
-    assert "not in the baseline" in baseline.compare(more, Experiment.load(), content)[0]
+    assert "not in the baseline" in baseline.compare(more, VMX, content)[0]
 
 
 def test_another_compiler_may_change_instructions_but_no_counts(taken, monkeypatch):
@@ -95,13 +94,13 @@ def test_another_compiler_may_change_instructions_but_no_counts(taken, monkeypat
     changed = rows()
     changed[0]["ticks_min"] += 1
     content = baseline.load(taken)
-    assert baseline.compare(changed, Experiment.load(), content) == []
+    assert baseline.compare(changed, VMX, content) == []
     changed[0]["hw_exits_per_op"] += 1
-    assert baseline.compare(changed, Experiment.load(), content)
+    assert baseline.compare(changed, VMX, content)
 
 
 def test_a_baseline_keeps_the_reasons_of_its_changes(taken):
-    baseline.update(taken, rows(), Experiment.load(), "second")
+    baseline.update(taken, rows(), VMX, "second")
     assert [entry["reason"] for entry in baseline.load(taken)["history"]] == ["first", "second"]
 
 

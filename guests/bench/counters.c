@@ -17,9 +17,8 @@ static struct nestbed_counters read_counters(void)
 static void add(struct nestbed_counters *to, const struct nestbed_counters *from, u64 times)
 {
 	to->exits += times * from->exits;
-	to->vmreads += times * from->vmreads;
-	to->vmwrites += times * from->vmwrites;
-	to->vmptrlds += times * from->vmptrlds;
+	for (u32 i = 0; i < NESTBED_ACCESSES; i++)
+		to->accesses[i] += times * from->accesses[i];
 }
 
 /* A guest hypervisor on bare hardware has a signature, but no Nestbed below to ask for counters. */

@@ -35,6 +35,14 @@ struct bench {
 	u64 *samples;
 };
 
+/* A hypervisor that is not ours may offer its guest VMX or SVM, which is not what is measured. */
+static const char *lacking(const struct bench *b, const struct op *op)
+{
+	if (op->needs != OP_ANY && !b->nestbed_level && b->level != OUR_LEVEL)
+		return op->needs == OP_VMX ? "VMX" : "SVM";
+	return op_lacks(op);
+}
+
 static void choose_op(struct bench *b, const struct op *op)
 {
 	if (b->op_count == MAX_OPS)
@@ -49,7 +57,7 @@ static void choose_ops(struct bench *b, const char *words)
 
 	if (!words_text(words, "ops", list, sizeof(list))) {
 		for (const struct op *op = bench_ops; op->name; op++) {
-			if (op_is_possible(op, b->level))
+			if (!lacking(b, op))
 				choose_op(b, op);
 		}
 		return;
@@ -59,8 +67,9 @@ static void choose_ops(struct bench *b, const char *words)
 
 		if (!op)
 			guest_fail("unknown operation '%s'", name);
-		if (!op_is_possible(op, b->level))
-			guest_fail("'%s' needs VMX, at level 2", name);
+		if (lacking(b, op))
+			guest_fail("'%s' needs %s of Nestbed's or of a machine", name,
+				   lacking(b, op));
 		choose_op(b, op);
 	}
 }
@@ -100,12 +109,14 @@ static void read_words(struct bench *b, const struct guest_args *args)
 static void run_warm(struct bench *b, const struct op *op, struct operands *o, u64 lead, u64 runs,
 		     struct counting *counting)
 {
+	op_code *once = op_measured(op);
+
 	counting_init(counting, b->nestbed_level);
 	counting_start(counting);
 	for (u64 i = 0; i < lead + runs; i++) {
 		if (op->prepare)
 			op->prepare(o);
-		b->samples[i < lead ? 0 : i - lead] = op->once(o);
+		b->samples[i < lead ? 0 : i - lead] = once(o);
 	}
 	counting_stop(counting);
 }
@@ -129,6 +140,8 @@ static void measure_warm(struct bench *b, const struct op *op, struct operands *
 static void run_cold(struct bench *b, const struct op *op, struct operands *o, u64 runs,
 		     struct counting *counting)
 {
+	op_code *once = op_measured(op);
+
 	counting_init(counting, b->nestbed_level);
 	for (u64 i = 0; i < runs; i++) {
 		u64 ticks;
@@ -139,7 +152,7 @@ static void run_cold(struct bench *b, const struct op *op, struct operands *o, u
 			nestbed_call(NB_OP_DROP_STAGE2);
 		bench_ops[0].once(o);
 		counting_start(counting);
-		ticks = op->once(o);
+		ticks = once(o);
 		counting_stop(counting);
 		b->samples[i] = ticks;
 	}

@@ -6,6 +6,7 @@
 #include "guests/bench/ops.h"
 #include "guests/lib/exceptions.h"
 #include "guests/lib/nestbed.h"
+#include "guests/lib/svm.h"
 #include "guests/lib/timer.h"
 #include "guests/lib/vmx.h"
 #include "l1-hypervisor/leaf/insn.h"
@@ -52,8 +53,16 @@ TIMED(once_hlt, "sti\n\thlt\n\tcli")
 TIMED(once_touch, "movb $1, (%%r10)")
 TIMED(once_rdtsc, "rdtsc")
 TIMED(once_vmread, "vmread %%r10, %%r11")
+TIMED(once_vmmcall, "mov %%r10d, %%eax\n\t" TRY("vmmcall"))
+TIMED(once_vmload, "mov %%r10, %%rax\n\tvmload %%rax")
+TIMED(once_vmsave, "mov %%r10, %%rax\n\tvmsave %%rax")
+TIMED(once_stgi_clgi, "clgi\n\tstgi")
+TIMED(once_invlpga, "mov %%r10, %%rax\n\tinvlpga %%rax, %%ecx")
+
+#define INVLPGA_ASID 1
 
 static struct vmx_region vmxon_region, vmcs_region;
+static struct vmcb vmcb;
 static u64 next_page, pages_end;
 
 void ops_give_pages(u64 start, u64 end)
@@ -131,10 +140,32 @@ static void start_vmread_shadowed(struct operands *o)
 	o->r10 = VMCS_EXIT_REASON;
 }
 
+static void start_svm(struct operands *o)
+{
+	const char *refused = svm_start();
+
+	if (refused)
+		guest_fail("%s", refused);
+	o->r10 = (u64)&vmcb;
+}
+
+/* What is loaded is what is there. */
+static void start_vmload(struct operands *o)
+{
+	start_svm(o);
+	svm_vmsave((u64)&vmcb);
+}
+
+static void start_invlpga(struct operands *o)
+{
+	start_svm(o);
+	o->rcx = INVLPGA_ASID;
+}
+
 const struct op bench_ops[] = {
 	{ .name = "empty", .once = once_empty },
 	{ .name = "cpuid", .once = once_cpuid },
-	{ .name = "vmcall", .once = once_vmcall, .start = start_vmcall },
+	{ .name = "vmcall", .once = once_vmcall, .once_svm = once_vmmcall, .start = start_vmcall },
 	{ .name = "rdmsr", .once = once_rdmsr, .start = start_msr },
 	{ .name = "wrmsr", .once = once_wrmsr, .start = start_msr },
 	{ .name = "in", .once = once_in },
@@ -148,12 +179,32 @@ const struct op bench_ops[] = {
 	  .once = once_vmread,
 	  .start = start_vmread_trapped,
 	  .stop = vmx_stop,
-	  .needs_vmx = true },
+	  .needs = OP_VMX },
 	{ .name = "vmread_shadowed",
 	  .once = once_vmread,
 	  .start = start_vmread_shadowed,
 	  .stop = vmx_stop,
-	  .needs_vmx = true },
+	  .needs = OP_VMX },
+	{ .name = "vmload",
+	  .once = once_vmload,
+	  .start = start_vmload,
+	  .stop = svm_stop,
+	  .needs = OP_SVM },
+	{ .name = "vmsave",
+	  .once = once_vmsave,
+	  .start = start_svm,
+	  .stop = svm_stop,
+	  .needs = OP_SVM },
+	{ .name = "stgi_clgi",
+	  .once = once_stgi_clgi,
+	  .start = start_svm,
+	  .stop = svm_stop,
+	  .needs = OP_SVM },
+	{ .name = "invlpga",
+	  .once = once_invlpga,
+	  .start = start_invlpga,
+	  .stop = svm_stop,
+	  .needs = OP_SVM },
 	{ .name = NULL },
 };
 
@@ -166,7 +217,21 @@ const struct op *op_of_name(const char *name)
 	return NULL;
 }
 
-bool op_is_possible(const struct op *op, u32 level)
+const char *op_lacks(const struct op *op)
 {
-	return !op->needs_vmx || (level == 2 && cpuid(1, 0).ecx & CPUID_1_ECX_VMX);
+	struct svm_features svm;
+
+	if (op->needs == OP_VMX && !(cpuid(1, 0).ecx & CPUID_1_ECX_VMX))
+		return "VMX";
+	if (op->needs == OP_SVM) {
+		svm_read_features(&svm);
+		if (!svm.asids)
+			return "SVM";
+	}
+	return NULL;
+}
+
+op_code *op_measured(const struct op *op)
+{
+	return op->once_svm && nestbed_is_svm() ? op->once_svm : op->once;
 }

@@ -10,17 +10,18 @@
 /* The counted figures, beginning with a comma; nothing when there is nothing that counts. */
 static void format_counts(const struct counting *c, u64 n, char text[COUNTS_SIZE])
 {
-	char exits[RATIO_TEXT_SIZE], reads[RATIO_TEXT_SIZE], writes[RATIO_TEXT_SIZE];
-	char loads[RATIO_TEXT_SIZE];
+	const char *const *names = nestbed_access_names();
+	char ratio[RATIO_TEXT_SIZE];
+	int at;
 
 	text[0] = 0;
 	if (!c->available)
 		return;
-	snprintf(text, COUNTS_SIZE,
-		 ",\"hw_exits_per_op\":%s,\"l1_vmreads_per_op\":%s,"
-		 "\"l1_vmwrites_per_op\":%s,\"l1_vmptrlds_per_op\":%s",
-		 ratio_text(c->sum.exits, n, exits), ratio_text(c->sum.vmreads, n, reads),
-		 ratio_text(c->sum.vmwrites, n, writes), ratio_text(c->sum.vmptrlds, n, loads));
+	at = snprintf(text, COUNTS_SIZE, ",\"hw_exits_per_op\":%s",
+		      ratio_text(c->sum.exits, n, ratio));
+	for (u32 i = 0; i < NESTBED_ACCESSES; i++)
+		at += snprintf(text + at, COUNTS_SIZE - (size_t)at, ",\"l1_%s_per_op\":%s",
+			       names[i], ratio_text(c->sum.accesses[i], n, ratio));
 }
 
 void output_result(const struct result *r)

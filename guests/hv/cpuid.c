@@ -1,11 +1,10 @@
 /*
- * The guest's CPUID; see cpuid.h. Not offered: VMX, XSAVE and what depends on it, and paging
+ * The guest's CPUID; see cpuid.h. Not offered: VMX, SVM, XSAVE and what depends on it, and paging
  * features that hv's shadow page tables do not follow (PCID, SMEP, SMAP, PKU, 1-GiB pages, PSE-36,
  * UMIP is not virtualized either), so that both kinds of paging look alike.
  */
 #include "guests/hv/cpuid.h"
 
-#include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/nestbed_abi.h"
 #include "l1-hypervisor/leaf/x86.h"
 
@@ -14,8 +13,6 @@
 #define EXTENDED_BASE   0x80000000U
 #define SUBLEAVES       8U
 
-/* Leaves whose answer depends on ECX, of those below BASIC_LEAVES. */
-#define WITH_SUBLEAVES (BIT(4) | BIT(7) | BIT(0xb))
 /* Leaves of features that are not offered: XSAVE, SGX, processor trace. */
 #define EMPTY_LEAVES (BIT(0xd) | BIT(0x12) | BIT(0x14))
 
@@ -29,13 +26,18 @@
 #define LEAF7_EBX_OFFERED                                                                       \
 	(LEAF7_EBX_FSGSBASE | BIT(1) | BIT(3) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(23) | \
 	 BIT(24))
-/* Leaf 0x80000001, EDX: 1-GiB pages, RDTSCP. */
+/* Leaf 0x80000001, ECX: SVM, XOP, SKINIT, LWP, FMA4; EDX: 1-GiB pages, RDTSCP. */
+#define EXTENDED1_ECX_HIDDEN (BIT(2) | BIT(11) | BIT(12) | BIT(15) | BIT(16))
 #define EXTENDED1_EDX_HIDDEN (BIT(26) | BIT(27))
 #define EXTENDED_ADDRESSES   8
+#define EXTENDED_SVM         0xa
 
-static struct cpuid_regs basic[BASIC_LEAVES], extended[EXTENDED_LEAVES], hypervisor[2];
+struct cpuid_regs cpuid_basic[BASIC_LEAVES];
+u32 cpuid_basic_count;
+
+static struct cpuid_regs extended[EXTENDED_LEAVES], hypervisor[2];
 static struct cpuid_regs subleaves[BASIC_LEAVES][SUBLEAVES];
-static u32 basic_count, extended_count;
+static u32 extended_count;
 
 static u32 smaller(u32 a, u32 b)
 {
@@ -46,30 +48,32 @@ static void hide(void)
 {
 	const u64 empty = EMPTY_LEAVES;
 
-	basic[1].ecx &= (u32)~LEAF1_ECX_HIDDEN;
-	basic[1].ecx |= (u32)LEAF1_ECX_HYPERVISOR;
-	basic[1].edx &= (u32)~LEAF1_EDX_HIDDEN;
+	cpuid_basic[1].ecx &= (u32)~LEAF1_ECX_HIDDEN;
+	cpuid_basic[1].ecx |= (u32)LEAF1_ECX_HYPERVISOR;
+	cpuid_basic[1].edx &= (u32)~LEAF1_EDX_HIDDEN;
 	for (u32 i = 0; i < SUBLEAVES; i++)
 		subleaves[7][i] = (struct cpuid_regs){
 			.ebx = i ? 0 : subleaves[7][0].ebx & (u32)LEAF7_EBX_OFFERED,
 		};
-	for (u32 leaf = 0; leaf < basic_count; leaf++) {
+	for (u32 leaf = 0; leaf < cpuid_basic_count; leaf++) {
 		if (empty & BIT(leaf))
-			basic[leaf] = (struct cpuid_regs){ 0 };
+			cpuid_basic[leaf] = (struct cpuid_regs){ 0 };
 	}
+	extended[1].ecx &= (u32)~EXTENDED1_ECX_HIDDEN;
 	extended[1].edx &= (u32)~EXTENDED1_EDX_HIDDEN;
+	extended[EXTENDED_SVM] = (struct cpuid_regs){ 0 };
 }
 
 void cpuid_init(u32 level)
 {
-	basic_count = smaller(cpuid(0, 0).eax + 1, BASIC_LEAVES);
+	cpuid_basic_count = smaller(cpuid(0, 0).eax + 1, BASIC_LEAVES);
 	extended_count = smaller(cpuid(EXTENDED_BASE, 0).eax - EXTENDED_BASE + 1, EXTENDED_LEAVES);
-	for (u32 leaf = 0; leaf < basic_count; leaf++) {
-		basic[leaf] = cpuid(leaf, 0);
-		for (u32 i = 0; i < SUBLEAVES && (WITH_SUBLEAVES & BIT(leaf)); i++)
+	for (u32 leaf = 0; leaf < cpuid_basic_count; leaf++) {
+		cpuid_basic[leaf] = cpuid(leaf, 0);
+		for (u32 i = 0; i < SUBLEAVES && (CPUID_WITH_SUBLEAVES & BIT(leaf)); i++)
 			subleaves[leaf][i] = cpuid(leaf, i);
 	}
-	basic[0].eax = basic_count - 1;
+	cpuid_basic[0].eax = cpuid_basic_count - 1;
 	for (u32 leaf = 0; leaf < extended_count; leaf++)
 		extended[leaf] = cpuid(EXTENDED_BASE + leaf, 0);
 	extended[0].eax = EXTENDED_BASE + extended_count - 1;
@@ -81,33 +85,17 @@ void cpuid_init(u32 level)
 }
 
 /* SDM 2A "CPUID": a leaf out of range answers like the highest basic leaf. */
-static const struct cpuid_regs *find(u32 leaf, u32 subleaf)
+const struct cpuid_regs *cpuid_find(u32 leaf, u32 subleaf)
 {
 	if (leaf - NB_CPUID_BASE < ARRAY_SIZE(hypervisor))
 		return &hypervisor[leaf - NB_CPUID_BASE];
 	if (leaf - EXTENDED_BASE < extended_count)
 		return &extended[leaf - EXTENDED_BASE];
-	if (leaf >= basic_count)
-		leaf = basic_count - 1;
-	if (!(WITH_SUBLEAVES & BIT(leaf)))
-		return &basic[leaf];
+	if (leaf >= cpuid_basic_count)
+		leaf = cpuid_basic_count - 1;
+	if (!(CPUID_WITH_SUBLEAVES & BIT(leaf)))
+		return &cpuid_basic[leaf];
 	return &subleaves[leaf][smaller(subleaf, SUBLEAVES - 1)];
-}
-
-void exit_cpuid(struct vm *vm)
-{
-	u32 leaf = (u32)vm->regs.rax;
-	const struct cpuid_regs *r;
-
-	if (likely(leaf < basic_count && !(WITH_SUBLEAVES & BIT(leaf))))
-		r = &basic[leaf];
-	else
-		r = find(leaf, (u32)vm->regs.rcx);
-	vm->regs.rax = r->eax;
-	vm->regs.rbx = r->ebx;
-	vm->regs.rcx = r->ecx;
-	vm->regs.rdx = r->edx;
-	vm_skip(vm);
 }
 
 u64 cpuid_cr4_allowed(void)

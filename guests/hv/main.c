@@ -4,7 +4,10 @@
  *
  *   profiles=P;P…  (or profile=P)  access profiles: minimal, kvm, haxm, or R+W       (minimal)
  *   ways=W;W…      ways of the Nestbed below, each "axis=way,axis=way", for NB_OP_STRATEGY
- *   ept=on|off     EPT for L3 where it is offered, or shadow page tables              (on)
+ *   ept=on|off     EPT or NPT for L3 where it is offered, or shadow page tables       (on)
+ *   npt=on|off     the same word
+ *
+ * VMX or SVM: the one that the CPU has.
  */
 #include "guests/hv/cpuid.h"
 #include "guests/hv/image.h"
@@ -19,16 +22,15 @@
 #define LIST_MAX    2048
 #define LEVEL_OF_HV 2 /* natively: what it is under Nestbed */
 
-static struct vmx_region vmxon_region;
 static struct vm vm;
 
 static const struct multiboot_module *module;
 static char profiles[LIST_MAX], ways[LIST_MAX];
-static bool ept_wanted;
+static bool stage2_wanted;
 
 static void read_words(const char *words)
 {
-	static const char *const names[] = { "profile", "profiles", "ways", "ept", NULL };
+	static const char *const names[] = { "profile", "profiles", "ways", "ept", "npt", NULL };
 	static const char *const switches[] = { "on", "off", NULL };
 	char item[LIST_MAX];
 
@@ -40,19 +42,19 @@ static void read_words(const char *words)
 	    !words_text(words, "profile", profiles, sizeof(profiles)))
 		snprintf(profiles, sizeof(profiles), "minimal");
 	words_text(words, "ways", ways, sizeof(ways));
-	ept_wanted = words_choice(words, "ept", switches) == 0;
+	stage2_wanted = words_choice(words, "ept", switches) == 0 &&
+			words_choice(words, "npt", switches) == 0;
 }
 
 /* Ends hv when a profile's name is wrong: before anything has run. */
 static void check_profiles(void)
 {
 	char name[PROFILE_NAME_MAX];
-	struct profile profile;
 
 	if (!*profiles)
 		guest_fail("the list of profiles is empty");
 	for (const char *list = profiles; (list = list_next(list, ';', name, sizeof(name)));) {
-		const char *refused = profile_find(name, true, &profile);
+		const char *refused = vm.vendor->check_profile(name);
 
 		if (refused)
 			guest_fail("profile '%s': %s", name, refused);
@@ -97,17 +99,17 @@ static void switch_ways(const char *way)
 }
 
 /* The line that says what the guest's lines after it were measured under. */
-static void print_run(const char *way)
+static void print_run(const char *profile, const char *way)
 {
 	char item[NB_WORDS_MAX + 1], axis[NB_WORDS_MAX + 1];
 
-	guest_printf("# {\"run\":{\"profile\":\"%s\"", vm.profile.name);
+	guest_printf("# {\"run\":{\"profile\":\"%s\"", profile);
 	for (const char *list = way; (list = list_next(list, ',', item, sizeof(item)));) {
 		const char *value = list_next(item, '=', axis, sizeof(axis));
 
 		guest_printf(",\"%s\":\"%s\"", axis, value ? value : "");
 	}
-	guest_printf(",\"ept_on\":%s}}\n", vm.ept ? "true" : "false");
+	guest_printf(",\"%s_on\":%s}}\n", vm.vendor->stage2_name, vm.stage2 ? "true" : "false");
 }
 
 static void report(const char *profile, const char *way)
@@ -130,15 +132,20 @@ static void run(const char *profile, const char *way)
 		switch_ways(way);
 	refused = image_load(&vm, module, guest_module_words(module), &start);
 	if (!refused)
-		refused = vmx_start(&vmxon_region);
+		refused = vm.vendor->start();
 	if (!refused)
-		refused = vm_create(&vm, profile, ept_wanted, start.eip, start.info);
+		refused = vm_create(&vm, profile, stage2_wanted, start.eip, start.info);
 	if (refused)
 		guest_fail("%s", refused);
-	print_run(way);
-	vm_run(&vm);
-	vmx_stop();
+	print_run(profile, way);
+	vm.vendor->run(&vm);
+	vm.vendor->stop();
 	report(profile, way);
+}
+
+static bool has_vmx(void)
+{
+	return cpuid(1, 0).ecx & CPUID_1_ECX_VMX;
 }
 
 static void run_profiles(const char *way)
@@ -154,6 +161,7 @@ int main(const struct guest_args *args)
 	u32 level = nestbed_level();
 	char way[NB_WORDS_MAX + 2];
 
+	vm.vendor = has_vmx() ? &vmx_vendor : &svm_vendor;
 	read_words(args->words);
 	check_profiles();
 	module = guest_module(args, "l3");

@@ -1,44 +1,20 @@
 /*
- * Access profiles: which VMCS fields hv reads at every exit and writes before every entry. Every
- * profile reads the exit reason, the instruction length and RIP, and writes RIP. What the handler
- * of one kind of exit needs beyond its profile it reads itself (vm_field).
+ * The names of access profiles, alike for both vendors: minimal, kvm, haxm, or R+W for R reads at
+ * every exit and W writes before every entry.
  */
 #ifndef GUESTS_HV_PROFILE_H
 #define GUESTS_HV_PROFILE_H
 
 #include "l1-hypervisor/leaf/types.h"
-#include "shadow-vmcs/vmcs_fields.h"
 
 #define PROFILE_NAME_MAX 16
 
-/* A field: its row for memory, its encoding for the VMCS. */
-struct access {
-	u16 row;
-	u16 encoding;
-};
+#define PROFILE_READS_MIN  3
+#define PROFILE_READS_MAX  64
+#define PROFILE_WRITES_MIN 1
+#define PROFILE_WRITES_MAX 40
 
-struct profile {
-	char name[PROFILE_NAME_MAX];
-	void (*read)(const struct profile *profile, struct vmcs_fields *fields);
-	void (*write)(const struct profile *profile, const struct vmcs_fields *fields);
-	u32 reads, writes; /* how many VMREADs and VMWRITEs those are */
-	const struct access *write_list;
-	bool reads_row[VMCS_ROWS];
-	bool writes_row[VMCS_ROWS];
-};
-
-/*
- * The profile of this name: minimal, kvm, haxm or R+W, R VMREADs and W VMWRITEs; of haxm, the
- * variant for a guest with or without EPT. Returns NULL, or a sentence that says why there is
- * none.
- */
-const char *profile_find(const char *name, bool ept, struct profile *profile);
-
-/*
- * Fills `fields` with what the current VMCS holds in the fields that the profile writes: hv alone
- * changes those that it does not read at every exit, so that writing them back is right. Once for
- * a VMCS, after its last field was set.
- */
-void profile_prepare(const struct profile *profile, struct vmcs_fields *fields);
+/* The numbers of a name of the form R+W. Returns NULL, or a sentence that says why it has none. */
+const char *profile_counts(const char *name, u32 *reads, u32 *writes);
 
 #endif

@@ -1,12 +1,11 @@
 /*
  * The virtual TLB; see shadow.h. Pages of 4 KiB only, whatever the guest uses. A guest outside
- * long mode gets PAE tables, since the processor always pages. Runs without VPID: each entry
- * flushes what the processor cached, so that no change here needs an invalidation of its own.
+ * long mode gets PAE tables, since the processor always pages. Each entry flushes what the
+ * processor cached, so that no change here needs an invalidation of its own.
  */
 #include "guests/hv/shadow.h"
 
 #include "guests/hv/walk.h"
-#include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/string.h"
 #include "l1-hypervisor/leaf/x86.h"
 
@@ -21,9 +20,6 @@
 
 /* INVLPG of an address in the guest's largest page, 4 MiB, drops all of the page. */
 #define LARGEST_PAGE (4ULL << 20)
-
-#define EXCEPTION_CONTRIBUTORY \
-	(BIT(EXC_DE) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF))
 
 static u64 tables[TABLES][PAGE_SIZE / sizeof(u64)] __attribute__((aligned(4096)));
 static u32 used;
@@ -101,45 +97,22 @@ static void fill(struct vm *vm, u64 linear, const struct walk *w)
 		 (w->no_execute ? PTE_NX : 0);
 }
 
-/*
- * The fault is the guest's own. When it came while another exception was delivered, the two make a
- * double fault (SDM 3A "Interrupt 8-Double Fault Exception (#DF)"); an interrupted delivery of
- * anything else is lost, as it is on the processor.
- */
-static void reflect(struct vm *vm, u64 linear, u32 error)
+enum shadow_end shadow_page_fault(struct vm *vm, u64 linear, u32 access, u32 *error)
 {
-	u32 interrupted = (u32)vm_field(vm, IDT_VECTORING_INFO);
-
-	if ((interrupted & INTR_INFO_VALID) &&
-	    (interrupted & INTR_INFO_TYPE) == INTR_TYPE_HARDWARE_EXCEPTION &&
-	    (EXCEPTION_CONTRIBUTORY & BIT(interrupted & INTR_INFO_VECTOR))) {
-		vm_fault(vm, EXC_DF);
-		return;
-	}
-	write_cr2(linear);
-	vm_inject(vm,
-		  INTR_INFO_VALID | INTR_INFO_ERROR_CODE | INTR_TYPE_HARDWARE_EXCEPTION | EXC_PF,
-		  error);
-}
-
-void exit_page_fault(struct vm *vm)
-{
-	u64 linear = vm_field(vm, EXIT_QUALIFICATION);
-	u32 access = (u32)vm_field(vm, EXIT_INTR_ERROR_CODE);
 	struct walk w;
 
 	switch (walk(vm, linear, access, &w)) {
 	case WALK_DONE:
 		fill(vm, linear, &w);
-		vm_redeliver(vm);
 		break;
 	case WALK_FAULT:
-		reflect(vm, linear, w.error);
-		break;
+		*error = w.error;
+		return SHADOW_FAULT;
 	case WALK_ABSENT:
 		vm_break(vm, "L3 has a page table outside its memory at", w.address);
 		break;
 	}
+	return SHADOW_DONE;
 }
 
 /* Empties the table of 4-KiB pages that translates `linear`, if there is one. */
@@ -157,11 +130,10 @@ static void drop_table(const struct vm *vm, u64 linear)
 	memset(table, 0, PAGE_SIZE);
 }
 
-void exit_invlpg(struct vm *vm)
+void shadow_invalidate(const struct vm *vm, u64 linear)
 {
-	u64 start = ALIGN_DOWN(vm_field(vm, EXIT_QUALIFICATION), LARGEST_PAGE);
+	u64 start = ALIGN_DOWN(linear, LARGEST_PAGE);
 
 	for (u64 at = start; at - start < LARGEST_PAGE; at += BIT(SHIFT_PD))
 		drop_table(vm, at);
-	vm_skip(vm);
 }

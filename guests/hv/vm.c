@@ -1,60 +1,12 @@
 /*
- * A guest's VMCS and its run loop; see vm.h. The guest owns interrupts, HLT and all ports and MSRs
- * but the few that the bitmaps name.
+ * What preparing a guest is for both vendors; see vm.h.
  */
 #include "guests/hv/vm.h"
 
-#include "guests/hv/control.h"
-#include "guests/hv/ept.h"
-#include "guests/hv/exits.h"
-#include "guests/hv/shadow.h"
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/multiboot.h"
-#include "l1-hypervisor/leaf/nestbed_abi.h"
 #include "l1-hypervisor/leaf/string.h"
-
-#define VPID_OF_GUEST 1U
-
-/* SDM 3C "MSR-Bitmap Address" (25.6.9): read low, read high, write low, write high. */
-#define MSR_BITMAP_HIGH  1024U
-#define MSR_BITMAP_WRITE 2048U
-#define MSR_LOW_END      0x2000U
-#define MSR_HIGH_START   0xc0000000U
-
-static struct vmx_region vmcs;
-static u8 io_bitmaps[2 * PAGE_SIZE] __attribute__((aligned(4096)));
-static u8 msr_bitmap[PAGE_SIZE] __attribute__((aligned(4096)));
-
-void vm_inject(struct vm *vm, u32 info, u32 error)
-{
-	vm->fields.f[F_ENTRY_INTR_INFO] = info;
-	if (!vm->profile.writes_row[F_ENTRY_INTR_INFO])
-		vmx_set(VMCS_ENTRY_INTR_INFO, info);
-	if (info & INTR_INFO_ERROR_CODE)
-		vmx_set(VMCS_ENTRY_ERROR_CODE, error);
-}
-
-void vm_fault(struct vm *vm, enum exception vector)
-{
-	u32 info = INTR_INFO_VALID | INTR_TYPE_HARDWARE_EXCEPTION | (u32)vector;
-
-	if (EXC_HAS_ERROR_CODE & BIT(vector))
-		info |= INTR_INFO_ERROR_CODE;
-	vm_inject(vm, info, 0);
-}
-
-void vm_redeliver(struct vm *vm)
-{
-	u32 info = (u32)vm_field(vm, IDT_VECTORING_INFO);
-	u32 type = info & INTR_INFO_TYPE;
-
-	if (likely(!(info & INTR_INFO_VALID)))
-		return;
-	if (type >= INTR_TYPE_SOFTWARE_INTERRUPT)
-		vmx_set(VMCS_ENTRY_INSN_LENGTH, vm->fields.f[F_EXIT_INSN_LENGTH]);
-	vm_inject(vm, info & ~INTR_INFO_RESERVED,
-		  info & INTR_INFO_ERROR_CODE ? (u32)vmx_get(VMCS_IDT_VECTORING_ERROR_CODE) : 0);
-}
+#include "l1-hypervisor/leaf/x86.h"
 
 void vm_break(struct vm *vm, const char *why, u64 at)
 {
@@ -63,140 +15,17 @@ void vm_break(struct vm *vm, const char *why, u64 at)
 	vm->broken_at = at;
 }
 
-static void set_bit(u8 *bitmap, u32 bit)
+const char *vm_create(struct vm *vm, const char *profile, bool stage2_wanted, u32 eip, u32 info)
 {
-	bitmap[bit / 8] |= (u8)(1U << bit % 8);
-}
-
-static void intercept_port(u16 port)
-{
-	set_bit(io_bitmaps, port);
-}
-
-static void intercept_msr(u32 msr)
-{
-	u32 bit = msr < MSR_LOW_END ? msr : msr - MSR_HIGH_START + MSR_BITMAP_HIGH * 8;
-
-	set_bit(msr_bitmap, bit);
-	set_bit(msr_bitmap + MSR_BITMAP_WRITE, bit);
-}
-
-static void fill_bitmaps(const struct vm *vm)
-{
-	memset(io_bitmaps, 0, sizeof(io_bitmaps));
-	memset(msr_bitmap, 0, sizeof(msr_bitmap));
-	intercept_port(EMULATED_PORT);
-	intercept_port(NB_PORT_QEMU_EXIT);
-	intercept_port(NB_PORT_BOCHS_EXIT);
-	intercept_msr(MSR_PAT);
-	intercept_msr(MSR_XSS);
-	intercept_msr(MSR_FEATURE_CONTROL);
-	for (u32 msr = MSR_VMX_BASIC; msr <= MSR_VMX_VMFUNC; msr++)
-		intercept_msr(msr);
-	if (!vm->ept)
-		intercept_msr(MSR_EFER);
-}
-
-/* The controls that hv wants. Returns NULL, or a sentence. */
-static const char *choose_controls(struct vm *vm)
-{
-	static char sentence[96];
-	struct vmx_controls *c = &vm->controls;
-	const char *word;
-	u32 missing;
-
-	*c = (struct vmx_controls){
-		.proc = PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_SECONDARY,
-		.exit = EXIT_HOST_64 | EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_LOAD_PAT,
-		.entry = ENTRY_LOAD_EFER | ENTRY_LOAD_PAT,
-	};
-	if (vm->ept)
-		c->proc2 |= PROC2_EPT | PROC2_UNRESTRICTED_GUEST |
-			    (PROC2_VPID & vm->features.may.proc2);
-	else
-		c->proc |= PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG;
-	word = vmx_adjust_controls(&vm->features, c, &missing);
-	if (!word)
-		return NULL;
-	snprintf(sentence, sizeof(sentence), "the processor lacks bits 0x%x of the %s controls",
-		 missing, word);
-	return sentence;
-}
-
-static bool offers_ept(const struct vmx_features *f)
-{
-	const u32 controls = PROC2_EPT | PROC2_UNRESTRICTED_GUEST;
-	const u64 capabilities = EPT_CAP_WALK_4 | EPT_CAP_WB;
-
-	return (f->may.proc2 & controls) == controls &&
-	       (f->ept_vpid & capabilities) == capabilities;
-}
-
-/* An earlier run may have left translations under the same EPT pointer and VPID. */
-static void forget_translations(const struct vm *vm)
-{
-	if (vm->ept && (vm->features.ept_vpid & EPT_CAP_INVEPT_GLOBAL))
-		vmx_invept(INVEPT_GLOBAL, 0, 0);
-	if ((vm->controls.proc2 & PROC2_VPID) && (vm->features.ept_vpid & VPID_CAP_ALL))
-		vmx_invvpid(INVVPID_ALL, 0, 0);
-}
-
-static void write_pointers(const struct vm *vm)
-{
-	vmx_set(VMCS_IO_BITMAP_A, (u64)io_bitmaps);
-	vmx_set(VMCS_IO_BITMAP_B, (u64)io_bitmaps + PAGE_SIZE);
-	vmx_set(VMCS_MSR_BITMAP, (u64)msr_bitmap);
-	if (vm->ept)
-		vmx_set(VMCS_EPTP, ept_create());
-	if (vm->controls.proc2 & PROC2_VPID)
-		vmx_set(VMCS_VPID, VPID_OF_GUEST);
-}
-
-const char *vm_create(struct vm *vm, const char *profile, bool ept_wanted, u32 eip, u32 info)
-{
-	const char *refused;
+	const struct vendor *vendor = vm->vendor;
 	u8 *memory = vm->memory;
 
 	memset(vm, 0, sizeof(*vm));
+	vm->vendor = vendor;
 	vm->memory = memory;
-	vmx_read_features(&vm->features);
-	vm->ept = ept_wanted && offers_ept(&vm->features);
-	refused = profile_find(profile, vm->ept, &vm->profile);
-	if (!refused)
-		refused = choose_controls(vm);
-	if (refused)
-		return refused;
-	if (vmx_load_fresh(&vmcs) != VMX_SUCCEED)
-		return "VMCLEAR or VMPTRLD failed";
-
-	fill_bitmaps(vm);
-	vmx_write_controls(&vm->controls);
-	write_pointers(vm);
-	vmx_write_host_state(&vm->regs);
-	vmx_write_guest_protected(&vm->controls, CR0_PE | CR0_ET, eip);
+	vm->cr0 = CR0_PE | CR0_ET;
 	vm->pat = rdmsr(MSR_PAT);
-	control_create(vm);
-	forget_translations(vm);
 	vm->regs.rax = MULTIBOOT_BOOT_MAGIC;
 	vm->regs.rbx = info;
-	profile_prepare(&vm->profile, &vm->fields);
-	return NULL;
-}
-
-void vm_run(struct vm *vm)
-{
-	bool launched = false;
-
-	do {
-		if (unlikely(vmx_enter(&vm->regs, launched) != VMX_SUCCEED)) {
-			vm_break(vm, "the entry of L3 failed with VM-instruction error",
-				 vmx_get(VMCS_INSTRUCTION_ERROR));
-			return;
-		}
-		launched = true;
-		vm->profile.read(&vm->profile, &vm->fields);
-		vm->fields.f[F_ENTRY_INTR_INFO] = 0;
-		exit_handle(vm);
-		vm->profile.write(&vm->profile, &vm->fields);
-	} while (likely(vm->end == VM_RUNS));
+	return vendor->create(vm, profile, stage2_wanted, eip);
 }

@@ -1,12 +1,15 @@
 /*
- * The guest that hv runs, and what its parts share: the exit information as the access profile
- * read it, the guest's registers and memory, and the ways to answer an exit. One guest at a time,
- * so there is one `struct vm`. Everything here is on the measured path: no printing.
+ * The guest that hv runs, and what its parts share: the guest's registers and memory, what only one
+ * of the two vendors needs, and the operations by which common code reaches the vendor that this
+ * CPU has. One guest at a time, so there is one `struct vm`. Everything here is on the measured
+ * path: no printing.
  */
 #ifndef GUESTS_HV_VM_H
 #define GUESTS_HV_VM_H
 
-#include "guests/hv/profile.h"
+#include "guests/hv/svm_profile.h"
+#include "guests/hv/vmx_profile.h"
+#include "guests/lib/svm.h"
 #include "guests/lib/vmx.h"
 #include "l1-hypervisor/leaf/types.h"
 
@@ -16,24 +19,50 @@
 /* How a run ends: the guest wrote an exit port, or hv cannot go on. */
 enum vm_end { VM_RUNS, VM_EXITED, VM_BROKEN };
 
-struct vm {
-	union vmx_regs regs;
-	struct vmcs_fields fields; /* what the profile reads and writes, by row */
-	struct profile profile;
-	u8 *memory; /* VM_MEMORY bytes: the guest's address 0 is here */
-	bool ept;   /* else shadow page tables */
+/* General registers by their number in the instruction encoding. The slot of RSP is the world
+ * switch's. */
+union vm_regs {
+	struct {
+		u64 rax, rcx, rdx, rbx, rsp_slot, rbp, rsi, rdi;
+		u64 r8, r9, r10, r11, r12, r13, r14, r15;
+	};
+	u64 gpr[16];
+	union vmx_regs vmx;
+	union svm_regs svm;
+};
 
-	/* As the guest sees them; with EPT it owns CR3, EFER and the bits outside the masks, and
-	 * then only the VMCS holds them. */
-	u64 cr0, cr3, cr4, efer;
+struct vmx_part {
+	struct vmcs_fields fields; /* what the profile reads and writes, by row */
+	struct vmx_profile profile;
 	u64 cr0_mask, cr4_mask;
+	struct vmx_features features;
+	struct vmx_controls controls;
+};
+
+struct svm_part {
+	struct vmcb seen; /* what the profile reads and writes, as in the VMCB */
+	struct svm_profile profile;
+	bool has_next_rip;
+	u32 clean; /* the clean field of an entry before which nothing changed */
+};
+
+struct vm {
+	union vm_regs regs;
+	union {
+		struct vmx_part vmx;
+		struct svm_part svm;
+	};
+	const struct vendor *vendor;
+	u8 *memory;  /* VM_MEMORY bytes: the guest's address 0 is here */
+	bool stage2; /* EPT or NPT; else shadow page tables */
+
+	/* As the guest sees them. With second-level tables the guest changes most of this by
+	 * itself; then it counts after the vendor collected it only. */
+	u64 cr0, cr3, cr4, efer;
 	u64 cr4_allowed;
 	u64 pdpte[4];
 	u64 pat;
 	u8 port_value; /* what the emulated port holds */
-
-	struct vmx_features features;
-	struct vmx_controls controls;
 
 	enum vm_end end;
 	u32 status;         /* with VM_EXITED */
@@ -41,17 +70,33 @@ struct vm {
 	u64 broken_at;
 };
 
-/* A field of this exit: as the profile read it, else read now. */
-#define vm_field(vm, NAME) \
-	((vm)->profile.reads_row[F_##NAME] ? (vm)->fields.f[F_##NAME] : vmx_get(VMCS_##NAME))
+/* What publish_control() is told to publish. */
+#define CONTROL_CR0    BIT32(0)
+#define CONTROL_CR3    BIT32(1)
+#define CONTROL_CR4    BIT32(2)
+#define CONTROL_EFER   BIT32(3)
+#define CONTROL_PDPTES BIT32(4)
 
-/* The guest continues behind the instruction that exited. */
-static inline void vm_skip(struct vm *vm)
-{
-	vm->fields.f[F_GUEST_RIP] += vm->fields.f[F_EXIT_INSN_LENGTH];
-	vm->fields.f[F_GUEST_INTERRUPTIBILITY] &=
-		~(u64)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS);
-}
+/* What common code asks of VMX or SVM. Those that return a text return NULL, or a sentence that
+ * says what is wrong. */
+struct vendor {
+	const char *stage2_name;
+	/* Is there an access profile of this name? Before anything has run. */
+	const char *(*check_profile)(const char *name);
+	/* Switches VMX or SVM on and off. */
+	const char *(*start)(void);
+	void (*stop)(void);
+	/* What vm_create() leaves to the vendor: control structure and tables for a start at `eip`
+	 * in protected mode without paging. Sets vm->stage2: wanted and offered. */
+	const char *(*create)(struct vm *vm, const char *profile, bool stage2_wanted, u32 eip);
+	/* Runs the guest to its end: vm->end says which. */
+	void (*run)(struct vm *vm);
+	/* Hands control registers (CONTROL_ bits), or the PAT, to the processor. */
+	void (*publish_control)(struct vm *vm, u32 which);
+	void (*publish_pat)(struct vm *vm);
+};
+
+extern const struct vendor vmx_vendor, svm_vendor;
 
 /* `length` bytes of the guest's memory, or NULL when they are not all there. */
 static inline void *vm_memory(const struct vm *vm, u64 address, u64 length)
@@ -61,28 +106,15 @@ static inline void *vm_memory(const struct vm *vm, u64 address, u64 length)
 	return vm->memory + address;
 }
 
-/* The guest takes this event at the next entry; `info` as for VM-entry interruption information,
- * `error` counts when it says so. */
-void vm_inject(struct vm *vm, u32 info, u32 error);
-
-/* The guest takes a hardware exception, with error code 0 where the vector has one. */
-void vm_fault(struct vm *vm, enum exception vector);
-
-/* Delivers again, at the next entry, an event whose delivery this exit interrupted. */
-void vm_redeliver(struct vm *vm);
+/*
+ * Prepares everything for a start at `eip` with `info`, an address in the guest's memory, in EBX.
+ * Needs the vendor started and vm->vendor and vm->memory set. Without second-level tables that
+ * suffice, or when they are not wanted, the guest gets shadow page tables. Returns NULL, or a
+ * sentence that says what is missing.
+ */
+const char *vm_create(struct vm *vm, const char *profile, bool stage2_wanted, u32 eip, u32 info);
 
 /* Ends the run because hv cannot go on. */
 void vm_break(struct vm *vm, const char *why, u64 at);
-
-/*
- * Prepares VMCS, tables and registers for a start at `eip` with `info`, an address in the guest's
- * memory, in EBX. Needs VMX operation and vm->memory. Without EPT and unrestricted guest in the
- * capability MSRs, or when it is not wanted, the guest gets shadow page tables. Returns NULL with
- * the VMCS current, or a sentence that says what is missing.
- */
-const char *vm_create(struct vm *vm, const char *profile, bool ept_wanted, u32 eip, u32 info);
-
-/* Runs the guest to its end: vm->end says which. */
-void vm_run(struct vm *vm);
 
 #endif

@@ -11,6 +11,33 @@ struct hypercall {
 	u64 rax, rbx, rcx, rdx, rsi;
 };
 
+#define CPUID_VENDOR_AMD_EBX   0x68747541U /* "Auth" */
+#define CPUID_VENDOR_HYGON_EBX 0x6f677948U /* "Hygo" */
+
+static bool is_svm_vendor(void)
+{
+	u32 name = cpuid(0, 0).ebx;
+
+	return name == CPUID_VENDOR_AMD_EBX || name == CPUID_VENDOR_HYGON_EBX;
+}
+
+bool nestbed_is_svm(void)
+{
+	static enum { UNKNOWN, VMX, SVM } known;
+
+	if (known == UNKNOWN)
+		known = is_svm_vendor() ? SVM : VMX;
+	return known == SVM;
+}
+
+const char *const *nestbed_access_names(void)
+{
+	static const char *const vmx[NESTBED_ACCESSES] = { "vmreads", "vmwrites", "vmptrlds" };
+	static const char *const svm[NESTBED_ACCESSES] = { "vmloads", "vmsaves", "map_words" };
+
+	return nestbed_is_svm() ? svm : vmx;
+}
+
 u32 nestbed_level(void)
 {
 	struct cpuid_regs r = cpuid(NB_CPUID_BASE, 0);
@@ -20,12 +47,19 @@ u32 nestbed_level(void)
 	return cpuid(NB_CPUID_INFO, 0).ebx;
 }
 
+#define HYPERCALL(mnemonic, c)                                                             \
+	__asm__ volatile(mnemonic                                                          \
+			 : "+a"((c)->rax), "+b"((c)->rbx), "+c"((c)->rcx), "+d"((c)->rdx), \
+			   "+S"((c)->rsi)                                                  \
+			 :                                                                 \
+			 : "memory")
+
 static enum nb_status call(struct hypercall *c)
 {
-	__asm__ volatile("vmcall"
-			 : "+a"(c->rax), "+b"(c->rbx), "+c"(c->rcx), "+d"(c->rdx), "+S"(c->rsi)
-			 :
-			 : "memory");
+	if (nestbed_is_svm())
+		HYPERCALL("vmmcall", c);
+	else
+		HYPERCALL("vmcall", c);
 	return (enum nb_status)c->rax;
 }
 
@@ -43,9 +77,7 @@ enum nb_status nestbed_counters(struct nestbed_counters *counters)
 
 	*counters = (struct nestbed_counters){
 		.exits = c.rbx,
-		.vmreads = c.rcx,
-		.vmwrites = c.rdx,
-		.vmptrlds = c.rsi,
+		.accesses = { c.rcx, c.rdx, c.rsi },
 	};
 	return status;
 }

@@ -8,10 +8,19 @@
 #include "l1-hypervisor/leaf/nestbed_abi.h"
 #include "l1-hypervisor/leaf/types.h"
 
-/* What L1 executed on this CPU so far: NB_OP_COUNTERS. */
+/* What L1 executed on this CPU so far: NB_OP_COUNTERS. Which accesses to the control structure are
+ * counted depends on the vendor: nestbed_access_names. */
+#define NESTBED_ACCESSES 3
 struct nestbed_counters {
-	u64 exits, vmreads, vmwrites, vmptrlds;
+	u64 exits;
+	u64 accesses[NESTBED_ACCESSES];
 };
+
+/* VMX or SVM: by the vendor of the CPU, since a guest hypervisor hides the features. */
+bool nestbed_is_svm(void);
+
+/* What `accesses` counts: vmreads, vmwrites, vmptrlds, or vmloads, vmsaves, map_words. */
+const char *const *nestbed_access_names(void);
 
 /* Our level (2, 3 ...) from the CPUID signature; 0 without Nestbed below. */
 u32 nestbed_level(void);

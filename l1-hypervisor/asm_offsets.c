@@ -12,4 +12,9 @@ void asm_offsets(void)
 {
 	OFFSET(VCPU_STACK, offsetof(struct vcpu, stack));
 	OFFSET(VCPU_ENTER, offsetof(struct vcpu, enter));
+	OFFSET(VCPU_VMCB, offsetof(struct vcpu, run.vmcb));
+	OFFSET(VCPU_VMCB_AT, offsetof(struct vcpu, run.vmcb_at));
+	OFFSET(VCPU_GS_GUEST, offsetof(struct vcpu, run.gs_guest));
+	OFFSET(VCPU_GS_HOST, offsetof(struct vcpu, run.gs_host));
+	OFFSET(VMCB_RAX, offsetof(struct vmcb, s.rax));
 }

@@ -1,5 +1,6 @@
 /*
- * CPUID for L2; see cpuid.h. Bits by SDM 2A "CPUID".
+ * CPUID for L2; see cpuid.h. Bits by SDM 2A "CPUID" and APM 3 "Obtaining Processor Information Via
+ * the CPUID Instruction" (Appendix E).
  */
 #include "l1-hypervisor/cpuid.h"
 
@@ -13,7 +14,9 @@
 #define LEAF_1_EDX_DS        BIT(21)
 #define LEAF_7_EBX_PT        BIT(25)
 #define LEAF_7_ECX_OSPKE     BIT(4)
+#define LEAF_EXT             0x80000001U
 #define LEAF_EXT_EDX_SYSCALL BIT(11)
+#define LEAF_ENCRYPTION      0x8000001fU
 
 static void put_bit(u32 *word, u64 bit, bool on)
 {
@@ -34,6 +37,25 @@ static void signature(u32 leaf, struct cpuid_regs *out)
 	}
 }
 
+/* The leaves that differ on AMD. Memory encryption would have its bit in addresses of L2. */
+static void change_svm(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out)
+{
+	const struct svm_caps *svm = view->svm;
+
+	if (leaf == LEAF_EXT) {
+		put_bit(&out->ecx, CPUID_ECX_SVM, view->nested);
+		put_bit(&out->ecx, CPUID_ECX_SKINIT, false);
+	} else if (leaf == CPUID_SVM_LEAF) {
+		*out = (struct cpuid_regs){ 0 };
+		if (view->nested)
+			*out = (struct cpuid_regs){ .eax = SVM_CAPS_REVISION,
+						    .ebx = svm->asids,
+						    .edx = svm->features };
+	} else if (leaf == LEAF_ENCRYPTION) {
+		*out = (struct cpuid_regs){ 0 };
+	}
+}
+
 void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out)
 {
 	if (leaf == 1) {
@@ -47,11 +69,12 @@ void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *ou
 	} else if (leaf == 7) {
 		put_bit(&out->ecx, LEAF_7_ECX_OSPKE, view->cr4 & CR4_PKE);
 		put_bit(&out->ebx, LEAF_7_EBX_PT, false);
-	} else if (leaf == 0x80000001) {
-		/* Intel reports SYSCALL only to 64-bit code. */
-		if (!view->code64)
-			put_bit(&out->edx, LEAF_EXT_EDX_SYSCALL, false);
 	} else if (leaf - NB_CPUID_BASE < 0x100) {
 		signature(leaf, out);
+	} else if (view->svm) {
+		change_svm(leaf, view, out);
+	} else if (leaf == LEAF_EXT && !view->code64) {
+		/* Intel reports SYSCALL only to 64-bit code. */
+		put_bit(&out->edx, LEAF_EXT_EDX_SYSCALL, false);
 	}
 }

@@ -1,6 +1,7 @@
 /*
  * What L2 sees by CPUID: the machine's own answers, except what depends on state that L1 switches,
- * the VMX bit with nested=off, what L2 does not have (see vmx/vmx_msr.c), and Nestbed's signature.
+ * what is offered of VMX or SVM, what L2 does not have (see vmx/vmx_msr.c, svm/svm_msr.c), and
+ * Nestbed's signature.
  */
 #ifndef L1_CPUID_H
 #define L1_CPUID_H
@@ -8,6 +9,7 @@
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/nestbed_abi.h"
 #include "l1-hypervisor/leaf/types.h"
+#include "shadow-vmcs/svm_caps.h"
 
 /* The state of the guest that CPUID's answer depends on. */
 struct cpuid_view {
@@ -15,6 +17,7 @@ struct cpuid_view {
 	bool code64; /* it runs in 64-bit mode */
 	bool nested; /* it may use VMX or SVM */
 	bool apic_is_off;
+	const struct svm_caps *svm; /* what of SVM L2 is offered; NULL under VMX */
 };
 
 /* Whether the processor's own answer for a leaf is L2's. That of every other leaf goes through

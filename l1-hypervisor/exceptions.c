@@ -12,7 +12,6 @@
 #define VECTORS          32
 #define GATE_INTERRUPT64 0x8e00ULL
 
-/* The entry stubs use the stack pointer for other things; an NMI has a stack of its own. */
 #define NMI_IST 1
 
 struct gate {
@@ -35,6 +34,10 @@ void exceptions_init(void)
 			     (((at >> 16) & 0xffff) << 48);
 		idt[i].high = at >> 32;
 	}
+}
+
+void exceptions_use_nmi_stack(void)
+{
 	idt[EXC_NMI].low |= (u64)NMI_IST << 32;
 }
 

@@ -25,6 +25,9 @@ struct exception_frame {
 
 /* Fills the IDT that all CPUs share. */
 void exceptions_init(void);
+/* From now on an NMI changes to a stack of its own (cpu.h). That takes L1's TSS, so TR must be L1's
+ * whenever L1 runs. */
+void exceptions_use_nmi_stack(void);
 /* Makes it current on this CPU. */
 void exceptions_load(void);
 /* Where it is, for the host state of a VMCS. */

@@ -18,7 +18,7 @@ static enum nb_status set_strategy(struct vcpu *vcpu, u64 *r)
 	if (length > sizeof(words) || !guest_read(PA2(r[REG_RBX]), words, length))
 		return NB_ERR_ARGUMENT;
 	ways = *backend.ways(vcpu);
-	if (!options_read_ways(&ways, words, length, &why))
+	if (!options_read_ways(&ways, words, length, backend.vendor, &why))
 		return NB_ERR_UNKNOWN;
 	if (!backend.set_ways(vcpu, &ways, &why)) {
 		log_begin("refused");
@@ -48,9 +48,9 @@ static enum nb_status counters(const struct vcpu *vcpu, u64 *r)
 	const struct access_counters *a = &this_cpu()->head.accesses;
 
 	r[REG_RBX] = stats_exits(&vcpu->stats);
-	r[REG_RCX] = a->vmreads;
-	r[REG_RDX] = a->vmwrites;
-	r[REG_RSI] = a->vmptrlds;
+	r[REG_RCX] = access_count(a, 0);
+	r[REG_RDX] = access_count(a, 1);
+	r[REG_RSI] = access_count(a, 2);
 	return NB_OK;
 }
 

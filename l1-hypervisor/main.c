@@ -92,6 +92,21 @@ static void read_input(u32 magic, u32 info)
 	log_enable(options.log);
 }
 
+static void choose_backend(void)
+{
+	static const struct backend *const backends[] = { &vmx_backend, &svm_backend };
+	u32 i = 0;
+
+	while (i < ARRAY_SIZE(backends) && !backends[i]->is_there())
+		i++;
+	if (i == ARRAY_SIZE(backends))
+		end_with_error("this CPU has neither VMX nor SVM: run on Bochs, on QEMU's TCG with "
+			       "-cpu max, or on KVM with nesting");
+	backend = *backends[i];
+	if (!options_suit(options.given, backend.vendor, &why) || !backend.probe(&options, &why))
+		end_with_error(why.text);
+}
+
 static void load_l2(void)
 {
 	if (!load_make_plan(&plan, &boot, at, &why))
@@ -111,9 +126,7 @@ void boot_main(u32 magic, u32 info)
 		report_native();
 		native_run(&plan);
 	}
-	backend = vmx_backend;
-	if (!backend.probe(&options, &why))
-		end_with_error(why.text);
+	choose_backend();
 	cpu_load(cpu_allocate());
 	cpu_commit();
 	backend.machine_init(&boot.map);

@@ -18,7 +18,11 @@ static const char *const off_on[] = { "off", "on" };
 static const char *const vmcs_ways[] = { "trap", "shadow" };
 static const char *const merge_ways[] = { "full", "dirty" };
 static const char *const ept_ways[] = { "nested-lazy", "shadow-on-ept" };
-static const char *const tlb_ways[] = { "vpid", "flush" };
+static const char *const vmcb_ways[] = { "copy-all", "clean-bits" };
+static const char *const vls_ways[] = { "trap", "virtual" };
+static const char *const gif_ways[] = { "trap", "virtual" };
+static const char *const npt_ways[] = { "nested-lazy", "shadow-on-npt" };
+static const char *const tlb_ways[] = { "vpid", "flush", "asid" };
 static const char *const stats_modes[] = { "off", "count", "full" };
 
 /* An option has either names for its values, counted from 0, or a range of numbers (step is not 0),
@@ -49,6 +53,10 @@ static const struct word words_known[OPTION_COUNT] = {
 	[OPTION_EPT] = NAMED("ept", ways.ept, ept_ways, WAY_EPT_NESTED_LAZY),
 	[OPTION_TLB] = NAMED("tlb", ways.tlb, tlb_ways, WAY_TLB_VPID),
 	[OPTION_VMCS_FIELDS] = { .name = "vmcs.fields" },
+	[OPTION_VMCB] = NAMED("vmcb", ways.vmcb, vmcb_ways, WAY_VMCB_CLEAN_BITS),
+	[OPTION_VLS] = NAMED("vls", ways.vls, vls_ways, WAY_VLS_TRAP),
+	[OPTION_GIF] = NAMED("gif", ways.gif, gif_ways, WAY_GIF_TRAP),
+	[OPTION_NPT] = NAMED("npt", ways.npt, npt_ways, WAY_NPT_NESTED_LAZY),
 	[OPTION_NESTED] = NAMED("nested", nested, off_on, true),
 	[OPTION_NATIVE] = NAMED("native", native, off_on, false),
 	[OPTION_STATS] = NAMED("stats", stats, stats_modes, STATS_COUNT),
@@ -57,9 +65,16 @@ static const struct word words_known[OPTION_COUNT] = {
 	[OPTION_MEMORY] = NUMBER("memory", memory, MIN_MEMORY, MAX_MEMORY, 2, DEFAULT_MEMORY),
 };
 
-#define NESTING_WAYS \
-	(BIT(OPTION_VMCS) | BIT(OPTION_VMCS_FIELDS) | BIT(OPTION_MERGE) | BIT(OPTION_EPT))
-#define ALL_WAYS (NESTING_WAYS | BIT(OPTION_TLB))
+#define VMX_WAYS     (BIT(OPTION_VMCS) | BIT(OPTION_VMCS_FIELDS) | BIT(OPTION_MERGE) | BIT(OPTION_EPT))
+#define SVM_WAYS     (BIT(OPTION_VMCB) | BIT(OPTION_VLS) | BIT(OPTION_GIF) | BIT(OPTION_NPT))
+#define NESTING_WAYS (VMX_WAYS | SVM_WAYS)
+#define ALL_WAYS     (NESTING_WAYS | BIT(OPTION_TLB))
+
+/* What a vendor's backend calls itself, and the axes that are the other's. */
+static const struct {
+	const char *name;
+	u64 foreign;
+} vendors[] = { [VENDOR_VMX] = { "VMX", SVM_WAYS }, [VENDOR_SVM] = { "SVM", VMX_WAYS } };
 
 /* While `option` has `value`, none of `meaningless` may be written. */
 static const struct contradiction {
@@ -184,9 +199,11 @@ static bool read_value(struct options *options, enum option option, struct piece
 
 	if (option == OPTION_VMCS_FIELDS)
 		return read_fields(&options->ways, value, why);
-	if (word->names ? read_name(word, value, to) : read_number(word, value, to))
-		return true;
-	return refuse_value(option, value, why);
+	if (!(word->names ? read_name(word, value, to) : read_number(word, value, to)))
+		return refuse_value(option, value, why);
+	if (option == OPTION_TLB && *to == WAY_TLB_ASID)
+		*to = WAY_TLB_VPID;
+	return true;
 }
 
 static bool refuse_unknown(struct piece word, enum option count, struct refusal *why)
@@ -277,7 +294,18 @@ bool options_read(struct options *options, const char *words, struct refusal *wh
 	return check_contradictions(options, why);
 }
 
-bool options_read_ways(struct ways *ways, const char *text, size_t length, struct refusal *why)
+bool options_suit(u32 given, enum vendor vendor, struct refusal *why)
+{
+	u64 clash = given & vendors[vendor].foreign;
+
+	if (!clash)
+		return true;
+	return refuse(why, "%s= has no meaning here, since this CPU has %s: leave it out",
+		      words_known[__builtin_ctzll(clash)].name, vendors[vendor].name);
+}
+
+bool options_read_ways(struct ways *ways, const char *text, size_t length, enum vendor vendor,
+		       struct refusal *why)
 {
 	struct options options = { .ways = *ways, .nested = true };
 	struct piece rest = { text, length };
@@ -290,7 +318,7 @@ bool options_read_ways(struct ways *ways, const char *text, size_t length, struc
 		if (!read_word(&options, word, OPTION_NESTED, why))
 			return false;
 	} while (more);
-	if (!check_contradictions(&options, why))
+	if (!options_suit(options.given, vendor, why) || !check_contradictions(&options, why))
 		return false;
 	*ways = options.ways;
 	return true;

@@ -1,8 +1,8 @@
 /*
  * L1's command line as a structure, and the ways of its axes, which a hypercall can change later.
  * One table holds every word, its allowed values and its default; names for the log come from it
- * too. Refuses unknown, repeated and contradictory words, naming the word and what is allowed.
- * Whether the platform can do a way is not asked here.
+ * too. Refuses unknown, repeated and contradictory words, naming the word and what is allowed, and
+ * axes of the vendor that this CPU is not of. Whether the platform can do a way is not asked here.
  */
 #ifndef L1_OPTIONS_H
 #define L1_OPTIONS_H
@@ -20,8 +20,21 @@ enum way_merge { WAY_MERGE_FULL, WAY_MERGE_DIRTY };
 /* How L3's memory is translated. */
 enum way_ept { WAY_EPT_NESTED_LAZY, WAY_EPT_SHADOW_ON_EPT };
 
-/* What a switch between L2 and L3 does to cached translations. */
-enum way_tlb { WAY_TLB_VPID, WAY_TLB_FLUSH };
+/* How much of vmcb23 is believed to be as it was: nothing, or what L2's clean bits say. */
+enum way_vmcb { WAY_VMCB_COPY_ALL, WAY_VMCB_CLEAN_BITS };
+
+/* Who does VMLOAD and VMSAVE, and who holds the global interrupt flag, of L2: L1, or hardware. */
+enum way_vls { WAY_VLS_TRAP, WAY_VLS_VIRTUAL };
+enum way_gif { WAY_GIF_TRAP, WAY_GIF_VIRTUAL };
+
+/* As enum way_ept. */
+enum way_npt { WAY_NPT_NESTED_LAZY, WAY_NPT_SHADOW_ON_NPT };
+
+/* What a switch between L2 and L3 does to cached translations. "asid" is AMD's word for "vpid", and
+ * is read as that. */
+enum way_tlb { WAY_TLB_VPID, WAY_TLB_FLUSH, WAY_TLB_ASID };
+
+enum vendor { VENDOR_VMX, VENDOR_SVM };
 
 /* What L1 keeps of every exit: nothing, how many, or how many and how long. */
 enum stats_mode { STATS_OFF, STATS_COUNT, STATS_FULL };
@@ -33,6 +46,10 @@ struct ways {
 	u32 merge; /* enum way_merge */
 	u32 ept;   /* enum way_ept */
 	u32 tlb;   /* enum way_tlb */
+	u32 vmcb;  /* enum way_vmcb */
+	u32 vls;   /* enum way_vls */
+	u32 gif;   /* enum way_gif */
+	u32 npt;   /* enum way_npt */
 	/* The fields that hardware shadowing exposes to L2, and the words that said so. */
 	struct vmcs_expose exposed;
 	char fields[WAY_FIELDS_TEXT_MAX];
@@ -45,6 +62,10 @@ enum option {
 	OPTION_EPT,
 	OPTION_TLB,
 	OPTION_VMCS_FIELDS,
+	OPTION_VMCB,
+	OPTION_VLS,
+	OPTION_GIF,
+	OPTION_NPT,
 	OPTION_NESTED,
 	OPTION_NATIVE,
 	OPTION_STATS,
@@ -56,7 +77,7 @@ enum option {
 
 struct options {
 	struct ways ways;
-	u32 nested; /* L2 may use VMX */
+	u32 nested; /* L2 may use VMX or SVM */
 	u32 native; /* load L2 alike, but jump to it without a hypervisor */
 	u32 stats;  /* enum stats_mode */
 	u32 log;
@@ -69,9 +90,13 @@ struct options {
  * name, which some boot loaders put there, and is skipped. */
 bool options_read(struct options *options, const char *words, struct refusal *why);
 
+/* Whether the words that were `given` have a meaning with this vendor's backend. */
+bool options_suit(u32 given, enum vendor vendor, struct refusal *why);
+
 /* Reads "axis=way,axis=way" of `length` bytes, as NB_OP_STRATEGY carries it, over the ways that
  * are set. On refusal `ways` is unchanged. */
-bool options_read_ways(struct ways *ways, const char *text, size_t length, struct refusal *why);
+bool options_read_ways(struct ways *ways, const char *text, size_t length, enum vendor vendor,
+		       struct refusal *why);
 
 /* The word for a value of an option that has named values, such as "shadow". */
 const char *options_value_name(enum option option, u32 value);

@@ -13,15 +13,6 @@
 
 #include "version.h"
 
-static void log_ways(const struct ways *ways)
-{
-	log_text("vmcs", options_value_name(OPTION_VMCS, ways->vmcs));
-	log_text("fields", ways->fields);
-	log_text("merge", options_value_name(OPTION_MERGE, ways->merge));
-	log_text("ept", options_value_name(OPTION_EPT, ways->ept));
-	log_text("tlb", options_value_name(OPTION_TLB, ways->tlb));
-}
-
 /* SDM 2A "CPUID": leaves 80000002H to 80000004H spell the processor's name. */
 static void log_cpu_name(void)
 {
@@ -50,7 +41,7 @@ void report_start(const struct options *options)
 	log_number("memory_left", memory_pages_left() * PAGE_SIZE);
 	log_number("trace_at", physical_of(&this_vcpu()->trace).v);
 	log_text("stats", options_value_name(OPTION_STATS, options->stats));
-	log_ways(&options->ways);
+	backend.log_ways(&options->ways);
 	log_number("tsc", rdtsc());
 	log_end();
 }
@@ -65,22 +56,17 @@ void report_native(void)
 void report_ways(const struct ways *ways)
 {
 	log_begin("strategy");
-	log_ways(ways);
+	backend.log_ways(ways);
 	log_end();
 }
 
 static void log_accesses(const struct cpu *cpu)
 {
-	const struct access_counters *a = &cpu->head.accesses;
-
 	log_begin("accesses");
 	log_number("cpu", cpu->index);
 	log_number("exits", stats_exits(&cpu->head.vcpu->stats));
-	log_number("vmreads", a->vmreads);
-	log_number("vmwrites", a->vmwrites);
-	log_number("vmptrlds", a->vmptrlds);
-	log_number("invepts", a->invepts);
-	log_number("invvpids", a->invvpids);
+	for (u32 i = 0; i < ACCESS_NAMES; i++)
+		log_number(backend.accesses[i].name, access_count(&cpu->head.accesses, i));
 	log_end();
 }
 

@@ -7,9 +7,10 @@
 #define L1_STATS_H
 
 #include "l1-hypervisor/leaf/types.h"
+#include "shadow-vmcs/svm_exits.h"
 
-#define STATS_REASONS 80 /* more than either vendor has */
-#define STATS_BUCKETS 32 /* log2 histogram: bucket n counts 2^n <= ticks < 2^(n+1) */
+#define STATS_REASONS SVM_EXITS /* VMX has fewer */
+#define STATS_BUCKETS 32        /* log2 histogram: bucket n counts 2^n <= ticks < 2^(n+1) */
 
 enum stats_by { BY_L1, BY_L2, BY_COUNT };
 

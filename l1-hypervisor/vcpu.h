@@ -5,7 +5,9 @@
 #ifndef L1_VCPU_H
 #define L1_VCPU_H
 
+#include "l1-hypervisor/apic_base.h"
 #include "l1-hypervisor/leaf/outcome.h"
+#include "l1-hypervisor/leaf/percpu.h"
 #include "l1-hypervisor/leaf/regs.h"
 #include "l1-hypervisor/leaf/types.h"
 #include "l1-hypervisor/loader.h"
@@ -13,6 +15,7 @@
 #include "l1-hypervisor/refusal.h"
 #include "l1-hypervisor/stats.h"
 #include "l1-hypervisor/trace.h"
+#include "shadow-vmcs/svm_nested.h"
 
 /* Work to do before the next entry, in this_cpu()->head.pending. */
 #define PENDING_NMI             1U /* one reached this CPU while L1 ran; it is the guest's */
@@ -23,10 +26,13 @@ struct vcpu {
 	struct regs regs;              /* first: the entry stub pushes and pops it */
 	u64 stack;                     /* L1's stack pointer in the entry stub's caller */
 	void (*enter)(struct vcpu *v); /* the entry stub that is due */
+	struct svm_run run;            /* SVM: what it runs */
 
 	u32 level;          /* what runs or has just exited: 2 or 3 */
 	u64 rip;            /* at the exit */
+	u64 next_rip;       /* SVM: behind the instruction that exited */
 	struct fault fault; /* for OUTCOME_EXCEPTION */
+	struct apic_base apic_base;
 	enum stats_mode stats_mode;
 	void *backend_state;
 	u32 index;
@@ -35,11 +41,29 @@ struct vcpu {
 	struct stats stats;
 };
 
+/* A counter of struct access_counters, as the log names it. */
+struct access_name {
+	const char *name;
+	u32 offset;
+};
+
+#define ACCESS_NAMES 5
+#define ACCESS_NAME(counter)                                         \
+	{                                                            \
+#counter, offsetof(struct access_counters, counter), \
+	}
+
 /*
- * A vendor's backend. All but probe() run on the CPU of the virtual CPU that they are given.
+ * A vendor's backend. All but is_there() and probe() run on the CPU of the virtual CPU that they
+ * are given.
  */
 struct backend {
 	const char *name;
+	enum vendor vendor;
+	/* What L1 does for nesting, and is counted; a hypercall tells the first three. */
+	struct access_name accesses[ACCESS_NAMES];
+	/* Whether this CPU is of that vendor, and can run guests at all. */
+	bool (*is_there)(void);
 	/* Whether this machine can run L2 and do the ways that were asked for. */
 	bool (*probe)(const struct options *options, struct refusal *why);
 	/* Once, on CPU 0: builds L2's second-level table from its memory map. */
@@ -55,8 +79,9 @@ struct backend {
 	void (*handle)(struct vcpu *vcpu);
 	/* Prepares for the next entry what is pending. */
 	void (*prepare)(struct vcpu *vcpu);
-	/* The ways that are set. */
+	/* The ways that are set, and their names for a line of the log. */
 	const struct ways *(*ways)(struct vcpu *vcpu);
+	void (*log_ways)(const struct ways *ways);
 	/* Changes the ways between two entries; refuses what the platform lacks. */
 	bool (*set_ways)(struct vcpu *vcpu, const struct ways *ways, struct refusal *why);
 	/* Forgets the merged stage-2 tables of this CPU. */
@@ -66,10 +91,16 @@ struct backend {
 	const char *(*reason_name)(u32 reason);
 };
 
-extern const struct backend vmx_backend;
+extern const struct backend vmx_backend, svm_backend;
 
 /* The backend that the boot chose. */
 extern struct backend backend;
+
+/* The counter that `backend` has at `index`. */
+static inline u64 access_count(const struct access_counters *counters, u32 index)
+{
+	return *(const u64 *)(const void *)((const u8 *)counters + backend.accesses[index].offset);
+}
 
 /* Allocates this CPU's virtual CPU. */
 void vcpu_create(const struct options *options);

@@ -3,7 +3,12 @@
  *
  * With gif=trap a closed GIF is V_INTR_MASKING in vmcb12: physical interrupts then wait for L1's
  * RFLAGS.IF, which is clear, without any exit; an NMI exits and L1 keeps it. V_TPR stands for the
- * TPR meanwhile. With gif=virtual hardware keeps the flag.
+ * TPR meanwhile.
+ *
+ * With gif=virtual hardware keeps the flag, and STGI and CLGI do not exit; but that flag does not
+ * mask physical interrupts (APM 2 "Virtual GIF" (15.33)). So these exit. The first that does so is
+ * let through if the flag is open, and then none exits until L2's next CLGI, which does; or it is
+ * held as with gif=trap until L2's STGI, which exits then.
  */
 #include "shadow-vmcs/svm_entry.h"
 #include "shadow-vmcs/svm_hw.h"
@@ -43,14 +48,83 @@ static void close_gif(struct svm_nested *n)
 	c->intercept1 = n->v12.intercept1 | INTERCEPT1_NMI;
 }
 
+static inline void forget_clean(struct svm_nested *n)
+{
+	n->vmcb12.vmcb->c.clean &= ~(BIT32(CLEAN_TPR) | BIT32(CLEAN_INTERCEPTS));
+}
+
+/* Which of L2's STGI and CLGI exit. While it may not use them, both do. */
+static void intercept_insns(struct svm_nested *n, u32 insns)
+{
+	struct vmcb_control *c = &n->vmcb12.vmcb->c;
+
+	c->intercept2 &= ~(INTERCEPT2_STGI | INTERCEPT2_CLGI);
+	c->intercept2 |= n->svme ? insns : INTERCEPT2_STGI | INTERCEPT2_CLGI;
+}
+
+/* gif=virtual: interrupts exit, L2's instructions do not. */
+static void watch(struct svm_nested *n)
+{
+	n->vmcb12.vmcb->c.intercept1 = n->v12.intercept1 | INTERCEPT1_INTR | INTERCEPT1_NMI;
+	intercept_insns(n, 0);
+}
+
+/* gif=virtual, and the flag is open: nothing exits but what closes it. */
+static void pass(struct svm_nested *n)
+{
+	n->vmcb12.vmcb->c.intercept1 = n->v12.intercept1;
+	intercept_insns(n, INTERCEPT2_CLGI);
+}
+
+static void set_virtual_gif(struct svm_nested *n, bool on)
+{
+	struct vmcb_control *c = &n->vmcb12.vmcb->c;
+	bool held = c->int_control & INT_V_MASKING;
+
+	if (held)
+		open_gif(n);
+	c->int_control &= ~INT_V_GIF;
+	c->int_control |= on ? INT_V_GIF : 0;
+	if (on && held)
+		pass(n);
+	else
+		watch(n);
+	forget_clean(n);
+}
+
+void svm_gif_event(struct svm_nested *n)
+{
+	if (!n->ways.virtual_gif)
+		return;
+	if (svm_gif(n)) {
+		pass(n);
+	} else {
+		close_gif(n);
+		intercept_insns(n, INTERCEPT2_STGI);
+	}
+	forget_clean(n);
+}
+
+void svm_gif_ways(struct svm_nested *n)
+{
+	struct vmcb_control *c = &n->vmcb12.vmcb->c;
+
+	if (!n->ways.virtual_gif) {
+		c->int_control &= ~(INT_V_GIF | INT_V_GIF_ENABLE);
+		c->intercept1 = n->v12.intercept1 | (n->gif ? 0 : INTERCEPT1_NMI);
+		intercept_insns(n, INTERCEPT2_STGI | INTERCEPT2_CLGI);
+	} else {
+		if (!(c->int_control & INT_V_GIF_ENABLE))
+			c->int_control |= INT_V_GIF_ENABLE | INT_V_GIF;
+		svm_gif_event(n);
+	}
+	forget_clean(n);
+}
+
 void svm_set_gif(struct svm_nested *n, bool on)
 {
-	struct vmcb *vmcb12 = n->vmcb12.vmcb;
-
 	if (n->ways.virtual_gif) {
-		vmcb12->c.int_control &= ~INT_V_GIF;
-		vmcb12->c.int_control |= on ? INT_V_GIF : 0;
-		svm_changed(vmcb12, CLEAN_TPR);
+		set_virtual_gif(n, on);
 		return;
 	}
 	if (n->gif == on)
@@ -60,5 +134,5 @@ void svm_set_gif(struct svm_nested *n, bool on)
 		open_gif(n);
 	else
 		close_gif(n);
-	vmcb12->c.clean &= ~(BIT32(CLEAN_TPR) | BIT32(CLEAN_INTERCEPTS));
+	forget_clean(n);
 }

@@ -132,6 +132,11 @@ enum outcome svm_insn(struct svm_nested *n, u32 exit, u64 next_rip);
 /* Whether L2's global interrupt flag is set. */
 bool svm_gif(const struct svm_nested *n);
 void svm_set_gif(struct svm_nested *n, bool on);
+/* Makes vmcb12 agree with the ways and with L2's EFER.SVME; an open GIF stays open. */
+void svm_gif_ways(struct svm_nested *n);
+/* An interrupt, or an NMI that L1 has taken if L2's GIF is closed, made L2 exit: from now on it
+ * reaches L2 by itself, or waits until the GIF opens. */
+void svm_gif_event(struct svm_nested *n);
 
 /* --- svm_msr.c: EFER, VM_CR, VM_HSAVE_PA and their kin, as L2 has them --- */
 

@@ -30,9 +30,10 @@ enum nb_op {
 	 * "axis=way,axis=way": switches these ways; nothing is switched when one is refused. */
 	NB_OP_STRATEGY = 1,
 	/* Returns RBX = hardware exits, RCX = VMREADs, RDX = VMWRITEs, RSI = VMPTRLDs that L1
-	 * executed on this CPU since it started. */
+	 * executed on this CPU since it started; on AMD RCX = VMLOADs, RDX = VMSAVEs, RSI = words
+	 * of permission maps merged. */
 	NB_OP_COUNTERS = 2,
-	/* Forgets every ept13 of this CPU, so that the next L3 runs cold. */
+	/* Forgets every ept13 or npt13 of this CPU, so that the next L3 runs cold. */
 	NB_OP_DROP_STAGE2 = 3,
 	/* RBX = guest-physical address, RCX = length (at most NB_LINE_MAX) of a line for the log.
 	 */

@@ -16,8 +16,6 @@ struct vmx_vcpu {
 	struct vmx_core core;
 	struct ways ways;
 	bool nested_on;
-	bool apic_is_off; /* by IA32_APIC_BASE, which holds apic_base then */
-	u64 apic_base;
 };
 
 static inline struct vmx_vcpu *vmx_of(struct vcpu *vcpu)
@@ -29,6 +27,7 @@ static inline struct vmx_vcpu *vmx_of(struct vcpu *vcpu)
 
 /* The platform's capability MSRs, read once. */
 const struct vmx_caps *vmx_platform(void);
+bool vmx_is_there(void);
 /* Whether VMX can be used here with what L2 needs: EPT and unrestricted guest. */
 bool vmx_probe(const struct options *options, struct refusal *why);
 /* Whether the platform can do these ways. */
@@ -74,9 +73,6 @@ void vmx_withhold_msrs(struct bitmap_page *bitmap);
 /* MSRs of the machine as L2 has them; false is #GP. */
 bool vmx_guest_rdmsr(u32 msr, u64 *value);
 bool vmx_guest_wrmsr(u32 msr, u64 value);
-
-/* L2 writes IA32_APIC_BASE; false is #GP. In vmx_apic_base.c. */
-bool vmx_apic_base_write(struct vmx_vcpu *v, u64 value);
 
 /* Exits of L3 that L2 does not want: L1 serves them for L3. */
 enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason);

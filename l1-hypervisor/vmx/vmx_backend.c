@@ -76,6 +76,15 @@ static const struct ways *ways(struct vcpu *vcpu)
 	return &vmx_of(vcpu)->ways;
 }
 
+static void log_ways(const struct ways *ways)
+{
+	log_text("vmcs", options_value_name(OPTION_VMCS, ways->vmcs));
+	log_text("fields", ways->fields);
+	log_text("merge", options_value_name(OPTION_MERGE, ways->merge));
+	log_text("ept", options_value_name(OPTION_EPT, ways->ept));
+	log_text("tlb", options_value_name(OPTION_TLB, ways->tlb));
+}
+
 static void dump(struct vcpu *vcpu)
 {
 	char value[24];
@@ -100,6 +109,10 @@ static void dump(struct vcpu *vcpu)
 
 const struct backend vmx_backend = {
 	.name = "vmx",
+	.vendor = VENDOR_VMX,
+	.accesses = { ACCESS_NAME(vmreads), ACCESS_NAME(vmwrites), ACCESS_NAME(vmptrlds),
+		      ACCESS_NAME(invepts), ACCESS_NAME(invvpids) },
+	.is_there = vmx_is_there,
 	.probe = vmx_probe,
 	.machine_init = vmx_machine_init,
 	.vcpu_init = vmx_vcpu_init,
@@ -109,6 +122,7 @@ const struct backend vmx_backend = {
 	.handle = handle,
 	.prepare = vmx_prepare,
 	.ways = ways,
+	.log_ways = log_ways,
 	.set_ways = vmx_set_ways,
 	.drop_stage2 = vmx_drop_stage2,
 	.dump = dump,

@@ -3,6 +3,7 @@
  */
 #include "l1-hypervisor/vmx/vmx.h"
 
+#include "l1-hypervisor/exceptions.h"
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/memory.h"
@@ -73,12 +74,15 @@ bool vmx_ways_possible(const struct ways *ways, struct refusal *why)
 	return true;
 }
 
+bool vmx_is_there(void)
+{
+	return cpuid(1, 0).ecx & CPUID_1_ECX_VMX;
+}
+
 bool vmx_probe(const struct options *options, struct refusal *why)
 {
 	u64 feature_control;
 
-	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_VMX))
-		return refuse(why, "this CPU has no VMX; run on Bochs, or on KVM with nesting");
 	if (!rdmsr_safe(MSR_FEATURE_CONTROL, &feature_control) ||
 	    ((feature_control & FEATURE_CONTROL_LOCK) &&
 	     !(feature_control & FEATURE_CONTROL_VMX_OUTSIDE_SMX)))
@@ -116,6 +120,8 @@ void vmx_machine_init(const struct memory_map *map)
 		max_shift = NEPT_SHIFT_1G;
 	else if (caps & EPT_CAP_2M)
 		max_shift = NEPT_SHIFT_2M;
+	/* The entry stubs use the stack pointer for other things. */
+	exceptions_use_nmi_stack();
 	stage2_init(&nept_format_ept, map, max_shift, vmx_physical_bits());
 }
 

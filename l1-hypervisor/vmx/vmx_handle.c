@@ -72,7 +72,7 @@ __attribute__((noinline)) static enum outcome changed_cpuid(struct vcpu *vcpu)
 		.cr4 = vmcs_read(GUEST_CR4),
 		.code64 = vmcs_read(GUEST_CS_AR) & AR_L,
 		.nested = vmx_of(vcpu)->nested_on,
-		.apic_is_off = vmx_of(vcpu)->apic_is_off,
+		.apic_is_off = vcpu->apic_base.is_off,
 	};
 
 	cpuid_change(leaf, &view, &out);

@@ -59,19 +59,32 @@ static u64 feature_control(const struct vmx_vcpu *v)
 /* The machine's MSRs as L2 has them. */
 bool vmx_guest_rdmsr(u32 msr, u64 *value)
 {
-	const struct vmx_vcpu *v = vmx_of(this_vcpu());
+	const struct apic_base *base = &this_vcpu()->apic_base;
 
-	if (msr == MSR_APIC_BASE && v->apic_is_off) {
-		*value = v->apic_base;
+	if (msr == MSR_APIC_BASE && base->is_off) {
+		*value = base->value;
 		return true;
 	}
 	return !is_withheld(msr) && rdmsr_safe(msr, value);
 }
 
+static bool write_apic_base(struct vcpu *vcpu, u64 value)
+{
+	struct bitmap_page *bitmap = vmx_of(vcpu)->nested.msr_bitmap12;
+
+	if (!apic_base_write(&vcpu->apic_base, value, vmx_physical_bits()))
+		return false;
+	if (vcpu->apic_base.is_off)
+		bitmap_set(bitmap, MSR_BITMAP_READ_LOW + MSR_APIC_BASE);
+	else
+		bitmap_clear(bitmap, MSR_BITMAP_READ_LOW + MSR_APIC_BASE);
+	return true;
+}
+
 bool vmx_guest_wrmsr(u32 msr, u64 value)
 {
 	if (msr == MSR_APIC_BASE)
-		return vmx_apic_base_write(vmx_of(this_vcpu()), value);
+		return write_apic_base(this_vcpu(), value);
 	return !is_withheld(msr) && wrmsr_safe(msr, value);
 }
 

@@ -8,9 +8,9 @@ from .console import complain, out
 from .machine import Platform
 from .unit_tests import BAD, GOOD, OTHER, Entry, Side, Verdict
 
-WIDTH = 104
+WIDTH = 98
 DIFFERENCES_SHOWN = 12
-NAME_MAX = 30
+NAME_MAX = 34
 STYLES = {Verdict.PASS: "green", Verdict.SKIP: "dim", Verdict.FAIL: "yellow"}
 SIDES = {"native": "natively", "l2": "as L2"}
 
@@ -41,7 +41,7 @@ def make(comparisons: list, platform: Platform) -> Table:
         caption="Lost: what is good natively and not as L2, assertions and whole tests.",
         box=box.SIMPLE_HEAD,
     )
-    table.add_column("test", no_wrap=True, min_width=NAME_MAX, max_width=NAME_MAX)
+    table.add_column("test", no_wrap=True, max_width=NAME_MAX)
     for name in ("natively", "as L2"):
         table.add_column(name, no_wrap=True)
         for heading in ("pass", "fail", "skip"):

@@ -38,6 +38,10 @@ static void test_defaults_need_no_special_hardware(void **state)
 	assert_int_equal(o.ways.merge, WAY_MERGE_FULL);
 	assert_int_equal(o.ways.ept, WAY_EPT_NESTED_LAZY);
 	assert_int_equal(o.ways.tlb, WAY_TLB_VPID);
+	assert_int_equal(o.ways.vmcb, WAY_VMCB_CLEAN_BITS);
+	assert_int_equal(o.ways.vls, WAY_VLS_TRAP);
+	assert_int_equal(o.ways.gif, WAY_GIF_TRAP);
+	assert_int_equal(o.ways.npt, WAY_NPT_NESTED_LAZY);
 	assert_string_equal(o.ways.fields, "minimal");
 	assert_true(o.ways.exposed.readable_count > 0);
 	assert_true(o.nested);
@@ -54,13 +58,18 @@ static void test_every_word(void **state)
 
 	(void)state;
 	read_ok(&o, "vmcs=shadow vmcs.fields=GUEST_RIP+EXIT_REASON merge=dirty ept=shadow-on-ept "
-		    "tlb=flush nested=on native=off stats=full log=off cpus=3 memory=32");
+		    "vmcb=copy-all vls=virtual gif=virtual npt=shadow-on-npt tlb=flush nested=on "
+		    "native=off stats=full log=off cpus=3 memory=32");
 	assert_int_equal(o.ways.vmcs, WAY_VMCS_SHADOW);
 	assert_int_equal(o.ways.exposed.readable_count, 2);
 	assert_string_equal(o.ways.fields, "GUEST_RIP+EXIT_REASON");
 	assert_int_equal(o.ways.merge, WAY_MERGE_DIRTY);
 	assert_int_equal(o.ways.ept, WAY_EPT_SHADOW_ON_EPT);
 	assert_int_equal(o.ways.tlb, WAY_TLB_FLUSH);
+	assert_int_equal(o.ways.vmcb, WAY_VMCB_COPY_ALL);
+	assert_int_equal(o.ways.vls, WAY_VLS_VIRTUAL);
+	assert_int_equal(o.ways.gif, WAY_GIF_VIRTUAL);
+	assert_int_equal(o.ways.npt, WAY_NPT_SHADOW_ON_NPT);
 	assert_int_equal(o.stats, STATS_FULL);
 	assert_false(o.log);
 	assert_int_equal(o.cpus, 3);
@@ -87,18 +96,19 @@ static void test_value_names(void **state)
 	assert_string_equal(options_value_name(OPTION_CPUS, 0), "");
 }
 
+#define NAMES                                                                           \
+	"vmcs merge ept tlb vmcs.fields vmcb vls gif npt nested native stats log cpus " \
+	"memory"
+
 static void test_unknown_words(void **state)
 {
 	(void)state;
-	expect_refusal("stats=off fast",
-		       "unknown word \"fast\": the words are name=value, with the names vmcs merge "
-		       "ept tlb vmcs.fields nested native stats log cpus memory");
-	expect_refusal("vmc=trap",
-		       "unknown word \"vmc=trap\": the words are name=value, with the names vmcs "
-		       "merge ept tlb vmcs.fields nested native stats log cpus memory");
+	expect_refusal("stats=off fast", "unknown word \"fast\": the words are name=value, with "
+					 "the names " NAMES);
+	expect_refusal("vmc=trap", "unknown word \"vmc=trap\": the words are name=value, with the "
+				   "names " NAMES);
 	expect_refusal("name vmcs", "unknown word \"vmcs\": the words are name=value, with the "
-				    "names vmcs merge ept tlb vmcs.fields nested native stats log "
-				    "cpus memory");
+				    "names " NAMES);
 }
 
 static void test_unknown_values(void **state)
@@ -138,8 +148,53 @@ static void test_contradictions(void **state)
 		       "vmcs.fields= has no meaning with vmcs=trap: leave one of the two out");
 	expect_refusal("nested=off merge=dirty",
 		       "merge= has no meaning with nested=off: leave one of the two out");
+	expect_refusal("nested=off vls=trap",
+		       "vls= has no meaning with nested=off: leave one of the two out");
 	expect_refusal("native=on tlb=flush",
 		       "tlb= has no meaning with native=on: leave one of the two out");
+}
+
+static void expect_unsuitable(const char *words, enum vendor vendor, const char *sentence)
+{
+	struct options o;
+	struct refusal why = { "" };
+
+	read_ok(&o, words);
+	assert_false(options_suit(o.given, vendor, &why));
+	assert_string_equal(why.text, sentence);
+}
+
+static void test_an_axis_of_the_other_vendor_is_refused(void **state)
+{
+	struct refusal why = { "" };
+	struct options o;
+
+	(void)state;
+	expect_unsuitable("stats=off vmcb=clean-bits", VENDOR_VMX,
+			  "vmcb= has no meaning here, since this CPU has VMX: leave it out");
+	expect_unsuitable("ept=nested-lazy", VENDOR_SVM,
+			  "ept= has no meaning here, since this CPU has SVM: leave it out");
+	read_ok(&o, "tlb=flush vmcs=shadow merge=dirty");
+	assert_true(options_suit(o.given, VENDOR_VMX, &why));
+	read_ok(&o, "tlb=flush gif=virtual nested=on");
+	assert_true(options_suit(o.given, VENDOR_SVM, &why));
+	read_ok(&o, "");
+	assert_false(options_read_ways(&o.ways, "vls=virtual", 11, VENDOR_VMX, &why));
+	assert_int_equal(o.ways.vls, WAY_VLS_TRAP);
+	assert_true(options_read_ways(&o.ways, "vls=virtual", 11, VENDOR_SVM, &why));
+	assert_int_equal(o.ways.vls, WAY_VLS_VIRTUAL);
+}
+
+/* Both mean tagged translations. */
+static void test_asid_is_vpid(void **state)
+{
+	struct options o;
+
+	(void)state;
+	read_ok(&o, "tlb=asid");
+	assert_int_equal(o.ways.tlb, WAY_TLB_VPID);
+	assert_string_equal(options_value_name(OPTION_TLB, WAY_TLB_ASID), "asid");
+	expect_refusal("tlb=none", "tlb=none is refused: the allowed values are vpid|flush|asid");
 }
 
 static void test_ways_change_only_when_all_are_good(void **state)
@@ -152,15 +207,15 @@ static void test_ways_change_only_when_all_are_good(void **state)
 
 	(void)state;
 	read_ok(&o, "tlb=flush");
-	assert_true(options_read_ways(&o.ways, good, sizeof(good) - 1, &why));
+	assert_true(options_read_ways(&o.ways, good, sizeof(good) - 1, VENDOR_VMX, &why));
 	assert_int_equal(o.ways.vmcs, WAY_VMCS_SHADOW);
 	assert_int_equal(o.ways.merge, WAY_MERGE_DIRTY);
 	assert_int_equal(o.ways.tlb, WAY_TLB_FLUSH);
-	assert_false(options_read_ways(&o.ways, bad, sizeof(bad) - 1, &why));
+	assert_false(options_read_ways(&o.ways, bad, sizeof(bad) - 1, VENDOR_VMX, &why));
 	assert_string_equal(why.text, "merge=half is refused: the allowed values are full|dirty");
 	assert_int_equal(o.ways.vmcs, WAY_VMCS_SHADOW);
-	assert_false(options_read_ways(&o.ways, no_way, sizeof(no_way) - 1, &why));
-	assert_false(options_read_ways(&o.ways, "", 0, &why));
+	assert_false(options_read_ways(&o.ways, no_way, sizeof(no_way) - 1, VENDOR_VMX, &why));
+	assert_false(options_read_ways(&o.ways, "", 0, VENDOR_VMX, &why));
 }
 
 /* Mutates a good command line: never a crash, and a refusal always has a sentence. */
@@ -181,7 +236,7 @@ static void test_random_words(void **state)
 				(char)machine_random(&seed);
 		if (!options_read(&o, words, &why))
 			assert_true(strlen(why.text) > 10);
-		if (!options_read_ways(&o.ways, words, strlen(words), &why))
+		if (!options_read_ways(&o.ways, words, strlen(words), VENDOR_VMX, &why))
 			assert_true(strlen(why.text) > 10);
 		free(words);
 	}
@@ -198,6 +253,8 @@ int main(void)
 		cmocka_unit_test(test_unknown_values),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_an_axis_of_the_other_vendor_is_refused),
+		cmocka_unit_test(test_asid_is_vpid),
 		cmocka_unit_test(test_ways_change_only_when_all_are_good),
 		cmocka_unit_test(test_random_words),
 	};

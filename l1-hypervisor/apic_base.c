@@ -6,9 +6,10 @@
  * disables it instead, which keeps it as silent. DEVIATION: while it is off its page still answers,
  * and afterwards most registers have kept their values.
  */
+#include "l1-hypervisor/apic_base.h"
+
 #include "l1-hypervisor/apic.h"
 #include "l1-hypervisor/cpu.h"
-#include "l1-hypervisor/vmx/vmx.h"
 
 #define APIC_BASE_BSP BIT(8)
 #define SPURIOUS_OFF  0xffU /* the value after reset: disabled by software */
@@ -30,38 +31,36 @@ static bool page_is_allowed(u64 value)
 	return page < own.start || page >= own.end;
 }
 
-static bool turn_off(struct vmx_vcpu *v, u64 value)
+static bool turn_off(struct apic_base *base, u64 value, u32 physical_bits)
 {
-	u64 defined = APIC_BASE_BSP | BITS(v->core.physical_bits - 1, PAGE_SHIFT);
+	u64 defined = APIC_BASE_BSP | BITS(physical_bits - 1, PAGE_SHIFT);
 
 	if (value & ~defined)
 		return false;
-	if (!v->apic_is_off)
+	if (!base->is_off)
 		silence();
-	v->apic_is_off = true;
-	v->apic_base = value;
-	bitmap_set(v->nested.msr_bitmap12, MSR_BITMAP_READ_LOW + MSR_APIC_BASE);
+	base->is_off = true;
+	base->value = value;
 	return true;
 }
 
-static bool turn_on(struct vmx_vcpu *v, u64 value)
+static bool turn_on(struct apic_base *base, u64 value)
 {
 	if (value & APIC_BASE_X2APIC)
 		return false;
 	if (apic_is_x2apic())
-		wrmsr(MSR_APIC_BASE, v->apic_base);
+		wrmsr(MSR_APIC_BASE, base->value);
 	if (!wrmsr_safe(MSR_APIC_BASE, value))
 		return false;
-	v->apic_is_off = false;
-	bitmap_clear(v->nested.msr_bitmap12, MSR_BITMAP_READ_LOW + MSR_APIC_BASE);
+	base->is_off = false;
 	return true;
 }
 
-bool vmx_apic_base_write(struct vmx_vcpu *v, u64 value)
+bool apic_base_write(struct apic_base *base, u64 value, u32 physical_bits)
 {
 	if (!page_is_allowed(value))
 		return false;
 	if (!(value & APIC_BASE_ENABLE))
-		return turn_off(v, value);
-	return v->apic_is_off ? turn_on(v, value) : wrmsr_safe(MSR_APIC_BASE, value);
+		return turn_off(base, value, physical_bits);
+	return base->is_off ? turn_on(base, value) : wrmsr_safe(MSR_APIC_BASE, value);
 }

@@ -1,0 +1,98 @@
+/*
+ * The world switch of SVM, which returns to C. Runs the guest of vcpu->run until it exits.
+ *
+ * VMRUN is executed with the stack pointer at the end of what is pushed of vcpu->regs, the first
+ * member, and #VMEXIT gives it back, so that the guest's registers go straight into place. RAX is in
+ * the VMCB. Of what VMRUN and #VMEXIT leave alone only the GS base is exchanged, by the stub that
+ * suits the CPU: GIF is clear here, and L1 uses nothing else of it (APM 2 "VMRUN Instruction").
+ * In: RDI = vcpu. Out: RDI = vcpu; every other register but RSP is changed.
+ */
+#include "asm_offsets.h"
+
+#define MSR_GS_BASE 0xc0000101
+
+	.macro put_rax
+	movq VCPU_VMCB(%rdi), %rcx
+	movq (%rdi), %rdx
+	movq %rdx, VMCB_RAX(%rcx)
+	.endm
+
+	.macro get_rax
+	movq VCPU_VMCB(%rdi), %rcx
+	movq VMCB_RAX(%rcx), %rdx
+	movq %rdx, (%rdi)
+	.endm
+
+	.macro run
+	movq VCPU_VMCB_AT(%rdi), %rax
+	leaq 8(%rdi), %rsp
+	popq %rcx
+	popq %rdx
+	popq %rbx
+	popq %rbp
+	popq %rsi
+	popq %rdi
+	popq %r8
+	popq %r9
+	popq %r10
+	popq %r11
+	popq %r12
+	popq %r13
+	popq %r14
+	popq %r15
+	vmrun %rax
+	pushq %r15
+	pushq %r14
+	pushq %r13
+	pushq %r12
+	pushq %r11
+	pushq %r10
+	pushq %r9
+	pushq %r8
+	pushq %rdi
+	pushq %rsi
+	pushq %rbp
+	pushq %rbx
+	pushq %rdx
+	pushq %rcx
+	leaq -8(%rsp), %rdi
+	.endm
+
+	.section .text
+	.globl svm_enter, svm_enter_by_msr
+
+	/* With RDGSBASE and WRGSBASE. */
+	.balign 16
+svm_enter:
+	put_rax
+	movq VCPU_GS_GUEST(%rdi), %rdx
+	wrgsbase %rdx
+	run
+	rdgsbase %rdx
+	movq %rdx, VCPU_GS_GUEST(%rdi)
+	movq VCPU_GS_HOST(%rdi), %rdx
+	wrgsbase %rdx
+	get_rax
+	movq VCPU_STACK(%rdi), %rsp
+	ret
+
+	.balign 16
+svm_enter_by_msr:
+	put_rax
+	movl $MSR_GS_BASE, %ecx
+	movl VCPU_GS_GUEST(%rdi), %eax
+	movl VCPU_GS_GUEST + 4(%rdi), %edx
+	wrmsr
+	run
+	movl $MSR_GS_BASE, %ecx
+	rdmsr
+	movl %eax, VCPU_GS_GUEST(%rdi)
+	movl %edx, VCPU_GS_GUEST + 4(%rdi)
+	movl VCPU_GS_HOST(%rdi), %eax
+	movl VCPU_GS_HOST + 4(%rdi), %edx
+	wrmsr
+	get_rax
+	movq VCPU_STACK(%rdi), %rsp
+	ret
+
+	.section .note.GNU-stack, "", @progbits

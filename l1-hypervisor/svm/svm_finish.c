@@ -1,0 +1,112 @@
+/*
+ * What an outcome does to the guest that runs: the only place that advances RIP and raises
+ * exceptions. And what waits for the next entry.
+ */
+#include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/panic.h"
+#include "l1-hypervisor/stage2.h"
+#include "l1-hypervisor/svm/svm.h"
+#include "shadow-vmcs/svm_exits.h"
+
+#define DR6_BS BIT(14)
+
+static void inject(struct vmcb *vmcb, u64 event)
+{
+	vmcb->c.event_injection = EVENT_VALID | event;
+}
+
+/* APM 2 "Single Stepping" (13.1.4), "Interrupt Shadows" (15.21.5); RFLAGS.RF lasts for one
+ * instruction. */
+void svm_advance_rare(struct vmcb *vmcb)
+{
+	bool steps = vmcb->s.rflags & RFLAGS_TF;
+
+	vmcb->c.int_state &= ~INT_STATE_SHADOW;
+	vmcb->s.rflags &= ~RFLAGS_RF;
+	if (!steps)
+		return;
+	vmcb->s.dr6 |= DR6_BS;
+	svm_changed(vmcb, CLEAN_DR);
+	inject(vmcb, EVENT_TYPE_EXCEPTION | EXC_DB);
+}
+
+static void raise(struct vmcb *vmcb, const struct fault *fault)
+{
+	u64 event = EVENT_TYPE_EXCEPTION | fault->vector;
+
+	if (fault->has_error_code && (vmcb->s.cr0 & CR0_PE))
+		event |= EVENT_ERROR_CODE | (u64)fault->error_code << EVENT_ERROR_SHIFT;
+	if (fault->vector == EXC_PF) {
+		vmcb->s.cr2 = fault->address;
+		svm_changed(vmcb, CLEAN_CR2);
+	}
+	/* APM 2 "RFLAGS Register" (3.1.4): the RF in a fault's saved RFLAGS is set. */
+	vmcb->s.rflags |= RFLAGS_RF;
+	inject(vmcb, event);
+}
+
+void svm_finish(struct vcpu *vcpu, enum outcome outcome)
+{
+	switch (outcome) {
+	case OUTCOME_RESUME:
+	case OUTCOME_REFLECT:
+		break;
+	case OUTCOME_ADVANCE:
+		svm_advance(vcpu);
+		break;
+	case OUTCOME_EXCEPTION:
+		raise(vcpu->run.vmcb, &vcpu->fault);
+		break;
+	default:
+		panic("an outcome of VMX under SVM: %u", (u32)outcome);
+	}
+}
+
+/* APM 2 "Event Injection" (15.20): an INT instruction, INT3 and INTO run again by themselves. */
+void svm_redeliver(struct vmcb *vmcb)
+{
+	u64 info = vmcb->c.exit_int_info;
+	u64 type = info & EVENT_TYPE;
+	u64 vector = info & EVENT_VECTOR;
+
+	if (likely(!(info & EVENT_VALID)) || type == EVENT_TYPE_SOFTWARE)
+		return;
+	if (type == EVENT_TYPE_EXCEPTION && (vector == EXC_BP || vector == EXC_OF))
+		return;
+	vmcb->c.event_injection = info;
+}
+
+/* An NMI that L1 holds is the guest's. It waits while L2's GIF is closed, and while another event
+ * is about to be injected. One that makes L3 exit stays pending until L2 takes it, as hardware
+ * would have it: APM 2 "NMI Intercept" (15.13.2). */
+static void deliver_nmi(struct vcpu *vcpu)
+{
+	struct svm_nested *n = &svm_of(vcpu)->nested;
+	struct vmcb *vmcb = vcpu->run.vmcb;
+
+	if (vmcb->c.event_injection & EVENT_VALID)
+		return;
+	if (vcpu->level == 3 && svm_l2_wants(n, SVM_EXIT_NMI)) {
+		svm_reflect_as(n, SVM_EXIT_NMI, 0, 0);
+		return;
+	}
+	if (vcpu->level == 2 && !svm_gif(n))
+		return;
+	remove_pending(PENDING_NMI);
+	inject(vmcb, EVENT_TYPE_NMI | EXC_NMI);
+}
+
+void svm_prepare(struct vcpu *vcpu)
+{
+	if (is_pending(PENDING_NMI))
+		deliver_nmi(vcpu);
+	if (!is_pending(PENDING_ABSENT_PAGE))
+		return;
+	if (is_pending(PENDING_ABSENT_PAGE_NEW)) {
+		remove_pending(PENDING_ABSENT_PAGE_NEW);
+		return;
+	}
+	remove_pending(PENDING_ABSENT_PAGE);
+	stage2_take_back();
+	svm_flush(vcpu->run.vmcb, TLB_FLUSH_ALL);
+}

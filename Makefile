@@ -191,8 +191,10 @@ $(BUILD)/host/%.o: %.c $(BUILD)/flags | $(GENERATED)
 $(BUILD)/host/pure.a: $(PURE_OBJECTS) $(TEST_HELPERS)
 	$(call quiet,AR)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 
+# Zydis tells what instruction some bytes are.
+$(BUILD)/tests/host/test_svm_length_zydis: ORACLE := -lZydis
 $(BUILD)/tests/host/%: $(BUILD)/host/tests/host/%.o $(BUILD)/host/pure.a
-	$(call quiet,LINK)mkdir -p $(@D) && $(CC) $(HOST) -o $@ $< $(BUILD)/host/pure.a -lcmocka
+	$(call quiet,LINK)mkdir -p $(@D) && $(CC) $(HOST) -o $@ $< $(BUILD)/host/pure.a -lcmocka $(ORACLE)
 
 # The client that runs our images and Linux in Linux's KVM: static, since it runs in the Linux
 # guest, and with the loader of L1, so that both load alike.

@@ -1,6 +1,6 @@
 /*
  * Instruction lengths from a guest's code. Opcodes come from svm_exits.def, where one instruction
- * makes the exit; the few that need more than a row are in opcode_is_at() and prefixes_fit().
+ * makes the exit; the few that need more than a row are in opcode_is_at() and decode().
  */
 #include "shadow-vmcs/svm_length.h"
 
@@ -8,8 +8,6 @@
 
 /* APM 3 "Instruction Encoding" (1.1). */
 #define LONGEST_INSTRUCTION 15
-
-#define REX_B 1U
 
 struct opcode {
 	u8 length; /* 0: no single instruction makes this exit */
@@ -108,21 +106,15 @@ static bool code_next(struct code *code, u8 *byte)
 	return true;
 }
 
-/* What the prefixes of an instruction say together. */
-struct prefixes {
-	u8 repeat; /* the last of F2 and F3, or 0 */
-	u8 rex;    /* the REX prefix, if it is the last byte before the opcode, or 0 */
-};
-
 /* APM 3 "Instruction Prefixes" (1.2): whether `byte` is one that the instructions of svm_exits.def
- * may have. LOCK makes each of them #UD, so it cannot be there. */
-static bool take_prefix(struct prefixes *prefixes, bool is_64_bit, u8 byte)
+ * may have. LOCK makes each of them #UD, so it cannot be there. *repeat is the last of F2 and F3.
+ */
+static bool is_prefix(u8 byte, bool is_64_bit, u8 *repeat)
 {
 	switch (byte) {
 	case 0xf2:
 	case 0xf3:
-		prefixes->repeat = byte;
-		prefixes->rex = 0;
+		*repeat = byte;
 		return true;
 	case 0x26:
 	case 0x2e:
@@ -132,21 +124,10 @@ static bool take_prefix(struct prefixes *prefixes, bool is_64_bit, u8 byte)
 	case 0x65:
 	case 0x66:
 	case 0x67:
-		prefixes->rex = 0;
 		return true;
 	default:
-		if (!is_64_bit || (byte & 0xf0) != 0x40)
-			return false;
-		prefixes->rex = byte;
-		return true;
+		return is_64_bit && (byte & 0xf0) == 0x40;
 	}
-}
-
-/* PAUSE is F3 and the opcode of NOP, which with REX.B is XCHG; other rows are that instruction with
- * any prefix. */
-static bool prefixes_fit(const struct prefixes *prefixes, u32 exit)
-{
-	return exit != SVM_EXIT_PAUSE || (prefixes->repeat == 0xf3 && !(prefixes->rex & REX_B));
 }
 
 /* Whether the opcode is at byte `start` of the instruction. */
@@ -178,15 +159,16 @@ static bool opcode_is_at(struct code *code, u32 start, u32 exit, u64 exit_info1,
 /* The length of the instruction, or 0. */
 static u32 decode(struct code *code, u32 exit, u64 exit_info1)
 {
-	struct prefixes prefixes = { 0 };
+	u8 repeat = 0;
 	u32 length;
 	u8 byte;
 
 	do {
 		if (!code_next(code, &byte))
 			return 0;
-	} while (take_prefix(&prefixes, code->is_64_bit, byte));
-	if (!prefixes_fit(&prefixes, exit) ||
+	} while (is_prefix(byte, code->is_64_bit, &repeat));
+	/* Without F3 the opcode of PAUSE is NOP. Other rows are what they are with any prefix. */
+	if ((exit == SVM_EXIT_PAUSE && repeat != 0xf3) ||
 	    !opcode_is_at(code, code->taken - 1, exit, exit_info1, &length))
 		return 0;
 	return length;
@@ -229,9 +211,10 @@ static bool trace_site(struct svm_site *site, const struct nept_memory *memory)
 static void remember(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 		     const struct code *code, u32 length)
 {
-	struct svm_site site = {
-		.rip = vmcb->s.rip, .cr3 = vmcb->s.cr3, .next = vmcb->s.rip + length, .exit = exit
-	};
+	struct svm_site site = { .rip = vmcb->s.rip,
+				 .cr3 = vmcb->s.cr3,
+				 .next = vmcb->s.rip + length,
+				 .what = svm_site_what(exit, vmcb) };
 
 	if (!code->is_64_bit || length > sizeof(site.bytes) ||
 	    (site.rip & PAGE_MASK) > PAGE_SIZE - sizeof(site.bytes))

@@ -25,7 +25,7 @@
 /* An instruction in 64-bit code under 4-level paging, in one page and of at most 4 bytes. */
 struct svm_site {
 	u64 rip, cr3, next;
-	u32 exit;        /* 0: the site is unused */
+	u32 what;        /* svm_site_what() of the exit; 0: the site is unused */
 	u32 bytes, mask; /* the instruction */
 	const u8 *code;  /* where L1 sees it */
 	/* The page-table entries that lead to it; the last one again in the place of those that a
@@ -40,6 +40,12 @@ struct svm_sites {
 	struct svm_site site[SVM_SITE_SETS][SVM_SITE_WAYS];
 	u32 replaced; /* counts replacements: each takes the other way */
 };
+
+/* What was executed: the exit, and whether it is RDMSR or WRMSR. */
+static inline u32 svm_site_what(u32 exit, const struct vmcb *vmcb)
+{
+	return unlikely(exit == SVM_EXIT_MSR) ? exit + SVM_EXITS * (u32)vmcb->c.exit_info1 : exit;
+}
 
 /* Whether the instruction is still there, and is what the guest would find there. */
 static inline bool svm_site_holds(const struct svm_site *site, const struct vmcb *vmcb)
@@ -70,10 +76,11 @@ static inline bool svm_next_rip(struct svm_sites *sites, const struct vmcb *vmcb
 				const struct nept_memory *memory, u64 *next)
 {
 	const struct svm_site *site = sites->site[exit % SVM_SITE_SETS];
+	u32 what = svm_site_what(exit, vmcb);
 
-	if (unlikely(site->rip != vmcb->s.rip || site->exit != exit))
+	if (unlikely(site->rip != vmcb->s.rip || site->what != what))
 		site++;
-	if (likely(site->rip == vmcb->s.rip && site->exit == exit && svm_site_holds(site, vmcb))) {
+	if (likely(site->rip == vmcb->s.rip && site->what == what && svm_site_holds(site, vmcb))) {
 		*next = site->next;
 		return true;
 	}

@@ -71,11 +71,18 @@ def nestbed_boot(
     l3: Path | None = None,
     l3_words: str = "",
     modules: tuple[Module, ...] = (),
-    l1_words: str = "",
+    l1_words: str | tuple[str, ...] = "",
     **machine: int,
 ) -> Boot:
-    """A boot of L1 with its guests as modules, in the order that L1 expects."""
-    guests = [Module(l2, "l2", l2_words), *modules]
+    """A boot of L1 with its guests as modules, in the order that L1 expects.
+
+    With words for several Nestbeds, the outermost first, each runs the next one, which finds its
+    image as its first module and hands on the others, and the last one runs `l2`.
+    """
+    outermost, *inner = (l1_words,) if isinstance(l1_words, str) else l1_words
+    nestbed = paths.built("nestbed.elf")
+    guests = [Module(nestbed, f"nestbed{depth}", told) for depth, told in enumerate(inner, 2)]
+    guests += [Module(l2, "l2", l2_words), *modules]
     if l3:
         guests.append(Module(l3, L3_NAME, l3_words))
-    return Boot(paths.built("nestbed.elf"), l1_words, tuple(guests), **machine)
+    return Boot(nestbed, outermost, tuple(guests), **machine)

@@ -16,6 +16,7 @@ examples:
   nestbed run --l2 hv --l3 bench --append profile=kvm --strategy vmcs=shadow,merge=dirty
   nestbed run --l2 x86/vmx.flat --module env --memory 512 --append "test_vmx_feature_control"
   nestbed run --platform tcg --cpu EPYC,+svm,+npt --l3 bench
+  nestbed run --platform tcg --depth 4 --append "ops=cpuid n=20" --exits
   nestbed run --l2 vmlinux --append "console=ttyS0" --module initrd.gz --cpus 2 --exits
 """
 
@@ -104,7 +105,14 @@ def l1_arguments() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=WAY[,NAME=WAY]",
-        help="how L1 does a job, e.g. vmcs=shadow,merge=dirty",
+        help="how L1 does a job, e.g. vmcs=shadow,merge=dirty; with --depth, 2:vmcs=trap is for L2",
+    )
+    group.add_argument(
+        "--depth",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="Nestbed in Nestbed: so many, the guests in the innermost (default 1)",
     )
     group.add_argument(
         "--l1-append", default="", metavar="WORDS", help="further words for L1, e.g. stats=count"

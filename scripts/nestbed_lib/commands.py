@@ -9,30 +9,36 @@ from pathlib import Path
 
 from . import experiment, guest_list, paths, platforms, report
 from .boot import Boot, Module, nestbed_boot
-from .console import complain, err, out
+from .console import complain, err, out, print_wide
 from .errors import NestbedError
 from .machine import Limits, Outcome, Platform, run
 
-WAY = re.compile(r"^[a-z][a-z0-9.]*=[A-Za-z0-9_+-]+$")
+WAY = re.compile(r"^(?:(\d+):)?([a-z][a-z0-9.]*)=([A-Za-z0-9_+-]+)$")
+MEMORY_PER_NESTBED = 16  # MiB, what each takes
 EVENTS_SHOWN = 8
 
 
-def strategy_words(arguments: list[str]) -> dict[str, str]:
-    """The axes and ways of all --strategy arguments; which ones exist is L1's to say."""
+def strategy_words(arguments: list[str], depth: int = 1) -> dict[str, str]:
+    """The axes and ways of all --strategy arguments for the Nestbed at a depth, which is the
+    outermost one where they say none; which ones exist is L1's to say."""
     ways: dict[str, str] = {}
     for argument in arguments:
         for word in argument.split(","):
-            if not WAY.match(word):
+            found = WAY.match(word)
+            if not found:
                 raise NestbedError(f"The strategy {word!r} is not of the form NAME=WAY.")
-            axis, way = word.split("=")
+            at, axis, way = found.groups()
+            if int(at or 1) != depth:
+                continue
             if ways.setdefault(axis, way) != way:
                 raise NestbedError(f"The strategy {axis} is given as {ways[axis]} and as {way}.")
     return ways
 
 
-def l1_words(arguments: argparse.Namespace) -> str:
-    """L1's command line."""
-    words = [f"{axis}={way}" for axis, way in strategy_words(arguments.strategy).items()]
+def l1_words(arguments: argparse.Namespace, depth: int = 1) -> str:
+    """The command line of the Nestbed at a depth."""
+    ways = strategy_words(arguments.strategy, depth)
+    words = [f"{axis}={way}" for axis, way in ways.items()]
     if arguments.native:
         words.append("native=on")
     return " ".join([*words, arguments.l1_append]).strip()
@@ -41,15 +47,17 @@ def l1_words(arguments: argparse.Namespace) -> str:
 def make_boot(arguments: argparse.Namespace) -> Boot:
     """The machine that the arguments describe."""
     default = "hv" if arguments.l3 else "bench"
+    if arguments.native and arguments.depth > 1:
+        raise NestbedError("--native runs no Nestbed and --depth several: leave one out.")
     return nestbed_boot(
         paths.image(arguments.l2 or default),
         arguments.append,
         paths.image(arguments.l3) if arguments.l3 else None,
         arguments.l3_append,
         tuple(Module.parse(module) for module in arguments.module),
-        l1_words(arguments),
+        tuple(l1_words(arguments, depth) for depth in range(1, arguments.depth + 1)),
         cpus=arguments.cpus,
-        memory=arguments.memory,
+        memory=arguments.memory + (arguments.depth - 1) * MEMORY_PER_NESTBED,
     )
 
 
@@ -132,6 +140,14 @@ def write_through(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def print_exits(outcome: Outcome) -> None:
+    """The exit table of each Nestbed that ran."""
+    for depth in outcome.depths:
+        title = "Hardware exits" if outcome.depths == [1] else f"Exits that L{depth} saw"
+        table = report.exit_table(outcome, title, depth)
+        err.print(table or f"L{depth} wrote no exit table.")
+
+
 def command_run(arguments: argparse.Namespace) -> int:
     """Starts L2, alone or under Nestbed, and says whether it did well."""
     boot = make_boot(arguments)
@@ -139,9 +155,10 @@ def command_run(arguments: argparse.Namespace) -> int:
     outcome = run(platform, boot, write_through, limits(arguments))
     if arguments.json:
         write_json(arguments.json, result_object(platform, boot, outcome))
+    if arguments.depth > 1 and outcome.depths:
+        print_wide(report.nestbeds_table(outcome), report.NESTBEDS_WIDTH, err)
     if arguments.exits:
-        table = report.exit_table(outcome)
-        err.print(table or "L1 wrote no exit table.")
+        print_exits(outcome)
     if outcome.good:
         return 0
     explain(outcome)

@@ -7,9 +7,10 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
-def print_wide(what, width: int) -> None:
+def print_wide(what, width: int, where: Console = out) -> None:
     """Prints a table that needs this width, also where the terminal has less."""
-    Console(highlight=False, width=max(out.width, width)).print(what)
+    wide = Console(file=where.file, highlight=False, width=max(where.width, width))
+    wide.print(what)
 
 
 def complain(text: str, who: str = "nestbed") -> None:

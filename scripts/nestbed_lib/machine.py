@@ -98,9 +98,14 @@ class Outcome:
         """The sentences in which L1 or the ROM said what is wrong."""
         return [e.get("text", "") for e in self.events if e.get("ev") in ("error", "panic")]
 
-    def of_kind(self, kind: str) -> list[dict]:
-        """L1's events of one kind."""
-        return [event for event in self.events if event.get("ev") == kind]
+    def of_kind(self, kind: str, depth: int = 1) -> list[dict]:
+        """Events of one kind; of the outermost Nestbed, or of one that runs in it."""
+        return [e for e in self.events if e.get("ev") == kind and e.get("depth", 1) == depth]
+
+    @property
+    def depths(self) -> list[int]:
+        """Of the Nestbeds that ran, one in the other."""
+        return sorted({event["depth"] for event in self.events if event.get("ev") == "start"})
 
 
 class Tail:
@@ -148,10 +153,26 @@ def parse_events(platform: Platform, text: str) -> list[dict]:
         if not line.startswith("{"):
             continue
         try:
-            events.append(json.loads(line))
+            events.append(innermost(json.loads(line)))
         except json.JSONDecodeError:
             events.append({"ev": "garbled", "text": line})
     return events
+
+
+def innermost(event: dict) -> dict:
+    """The event of a Nestbed inside of another, which carries it as the text of a line.
+
+    A guest may send such a text too, but not with the depth of a Nestbed around it.
+    """
+    while event.get("ev") == "line":
+        try:
+            inner = json.loads(event["text"])
+        except json.JSONDecodeError:
+            break
+        if not isinstance(inner, dict) or inner.get("depth", 0) <= event["depth"]:
+            break
+        event = inner
+    return event
 
 
 class Watchdog:

@@ -2,9 +2,11 @@
 
 from rich.table import Table
 
+from . import experiment
 from .machine import End, Outcome
 from .platforms import Report
 
+NESTBEDS_WIDTH = 100
 END_TEXTS = {
     End.BAD: "The guests ended badly.",
     End.SILENT: "The watchdog ended the run: nothing was heard for too long (--silence).",
@@ -17,11 +19,14 @@ def sentence(outcome: Outcome) -> str:
     return " ".join(outcome.errors()) or END_TEXTS[outcome.end]
 
 
-def exit_table(outcome: Outcome, title: str = "Hardware exits") -> Table | None:
-    """L1's exit table, most frequent first; none when L1 wrote none."""
+def exit_table(
+    outcome: Outcome, title: str = "Hardware exits", depth: int = 1
+) -> Table | None:
+    """L1's exit table, or that of a Nestbed in it, most frequent first; none when it wrote none."""
     rows: dict[tuple, list[int]] = {}
-    for row in outcome.of_kind("exits"):
-        key = (row["level"], row["name"], row["by"])
+    for row in outcome.of_kind("exits", depth):
+        by = {"L1": depth, "L2": depth + 1}.get(row["by"])
+        key = (row["level"] + depth - 1, row["name"], f"L{by}" if by else row["by"])
         count, low, high, total = rows.get(key, (0, None, 0, 0))
         lows = [n for n in (low, row.get("ticks_min")) if n is not None]
         rows[key] = (
@@ -42,6 +47,28 @@ def exit_table(outcome: Outcome, title: str = "Hardware exits") -> Table | None:
         ticks = [f"{low:,}", f"{total / count:,.1f}", f"{high:,}"] if total else ["", "", ""]
         share = f"{100 * count / everything:.2f}"
         table.add_row(f"L{key[0]}", key[1], key[2], f"{count:,}", share, *ticks)
+    return table
+
+
+def nestbeds_table(outcome: Outcome) -> Table:
+    """The Nestbeds that ran, one in the other: their memory, ways and exits."""
+    table = Table(title="Nestbed in Nestbed, the outermost first")
+    table.add_column("Nestbed")
+    table.add_column("guest")
+    for heading in ("MiB taken", "exits"):
+        table.add_column(heading, justify="right")
+    table.add_column("ways")
+    for depth in outcome.depths:
+        start = outcome.of_kind("start", depth)[0]
+        exits = sum(row["count"] for row in outcome.of_kind("exits", depth))
+        axes = experiment.load()[start["backend"]].axes
+        table.add_row(
+            f"L{depth}",
+            f"L{depth + 1}",
+            f"{start['memory_taken'] >> 20}",
+            f"{exits:,}",
+            experiment.words({axis: start[axis] for axis in axes}),
+        )
     return table
 
 

@@ -119,6 +119,9 @@
 #define IOIO_REP        BIT(3)
 #define IOIO_SIZE_SHIFT 4 /* one of three bits: 1, 2, 4 bytes */
 #define IOIO_SIZE       BITS(6, 4)
+#define IOIO_ADDRESS_16 BIT(7)
+#define IOIO_ADDRESS_32 BIT(8)
+#define IOIO_ADDRESS_64 BIT(9)
 #define IOIO_PORT_SHIFT 16
 
 /* exit_info1 of a nested page fault: as an error code of #PF, and where it happened. */

@@ -14,6 +14,13 @@ void test_begin(const char *name, const char *rule);
 bool test_equal(const char *what, u64 got, u64 want);
 bool test_true(const char *what, bool value);
 
+/* Notes that `what` is what a known bug of a platform makes of it: the point may pass, and the note
+ * is there to be compared with another run on the same platform. */
+void test_quirk(const char *what, u64 got, u64 want);
+
+/* test_equal() that lets the platform's bug pass, as test_quirk() says. */
+bool test_equal_or_quirk(const char *what, u64 got, u64 want, u64 quirk);
+
 /* Prints the TAP point of the test begun last. */
 void test_end(void);
 

@@ -8,9 +8,9 @@ from .console import complain, out
 from .machine import Platform
 from .unit_tests import BAD, GOOD, OTHER, Entry, Side, Verdict
 
-WIDTH = 98
+WIDTH = 104
 DIFFERENCES_SHOWN = 12
-NAME_MAX = 34
+NAME_MAX = 30
 STYLES = {Verdict.PASS: "green", Verdict.SKIP: "dim", Verdict.FAIL: "yellow"}
 SIDES = {"native": "natively", "l2": "as L2"}
 
@@ -41,7 +41,7 @@ def make(comparisons: list, platform: Platform) -> Table:
         caption="Lost: what is good natively and not as L2, assertions and whole tests.",
         box=box.SIMPLE_HEAD,
     )
-    table.add_column("test", no_wrap=True, max_width=NAME_MAX)
+    table.add_column("test", no_wrap=True, min_width=NAME_MAX, max_width=NAME_MAX)
     for name in ("natively", "as L2"):
         table.add_column(name, no_wrap=True)
         for heading in ("pass", "fail", "skip"):
@@ -65,6 +65,9 @@ def print_differences(comparisons: list) -> None:
             where = " / ".join(filter(None, (comparison.entry.name, difference.test)))
             what = f"{difference.native} natively, {difference.l2} as L2"
             complain(f"{where}: {what}: {difference.text}", "lost")
+        if comparison.unsteady:
+            tests = ", ".join(sorted({difference.test for difference in comparison.unsteady}))
+            out.print(f"{comparison.entry.name}: fails natively too when it runs alone: {tests}")
         more = len(comparison.differences) - DIFFERENCES_SHOWN
         if more > 0:
             complain(f"{comparison.entry.name}: {more} more are in the result file", "lost")

@@ -149,14 +149,19 @@ def parse(serial: str) -> list[Test]:
     return tests if tests[0].points or len(tests) == 1 else tests[1:]
 
 
+def word(test: str) -> str:
+    """The word that makes an image run this test."""
+    return test.replace(" ", "_")
+
+
 def left_out(words: str, dead: list[str], done: list[str]) -> str:
     """Words that make an image run neither of these tests: `dead` surely, `done` as far as there
     is room; those are only run again."""
     for index, name in enumerate([*dead, *done]):
-        word = " -" + name.replace(" ", "_")
-        if index >= len(dead) and len(words) + len(word) > WORDS_MAX:
+        more = f" -{word(name)}"
+        if index >= len(dead) and len(words) + len(more) > WORDS_MAX:
             break
-        words += word
+        words += more
     return words.strip()
 
 

@@ -123,6 +123,17 @@ def test_a_test_that_ends_natively_must_end_as_l2():
     ]
 
 
+def test_what_fails_natively_when_it_runs_alone_is_unsteady():
+    one = conformance.Difference("t", "late by 7", "PASS", "FAIL")
+    whole = conformance.Difference("t", "some failure", "pass", "fail")
+    passes = unit_tests.Test("t", points("PASS: late by 3"))
+    fails = unit_tests.Test("t", points("FAIL: late by 9"))
+    assert conformance.is_steady(one, passes) and conformance.is_steady(whole, passes)
+    assert not conformance.is_steady(one, fails) and not conformance.is_steady(whole, fails)
+    assert conformance.is_steady(one, None)
+    assert not conformance.is_steady(one, unit_tests.Test("t", [], Verdict.ABORTED))
+
+
 def test_the_words_that_leave_tests_out_fit_into_what_images_keep():
     assert unit_tests.left_out("-x", ["a b"], ["c"]) == "-x -a_b -c"
     many = [f"test_{number}" for number in range(1000)]

@@ -92,6 +92,10 @@ test-long: setup ## run the tests that are too long for every day too
 	$(MAKE) -j$(JOBS) all host-tests
 	scripts/test --long
 
+test-kvm: setup ## run the tests with KVM as L0, in Linux inside of the emulator
+	$(MAKE) -j$(JOBS) all
+	scripts/test --kvm
+
 baseline: all ## take new baselines on purpose: make baseline REASON="why the counts changed"
 	scripts/nestbed bench --emulated --update-baseline "$(REASON)"
 
@@ -213,7 +217,7 @@ $(BUILD)/tools/%: $(BUILD)/host/scripts/%.o $(BUILD)/host/pure.a
 
 FORCE:
 
-.PHONY: all guests host-tests help run test test-host test-long baseline setup style debug fields \
+.PHONY: all guests host-tests help run test test-host test-long test-kvm baseline setup style debug fields \
 	clean FORCE
 .SECONDARY:
 

@@ -332,7 +332,7 @@ def make_initrd(
         told.append(nested.command)
         files += nested.files
     initrd = directory / "initramfs.cpio"
-    linux_image.with_commands(image, told, initrd, files)
+    linux_image.with_commands(image, told, initrd, linux_image.in_root(files))
     return initrd
 
 

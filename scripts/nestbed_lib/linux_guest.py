@@ -37,7 +37,7 @@ class Nested:
 def make(image: linux_image.LinuxImage, words: str, directory: Path) -> Nested:
     """What the Linux guest needs for a guest of its own; its initramfs goes to `directory`."""
     initrd = directory / "guest.cpio"
-    linux_image.with_commands(image, [], initrd)
+    linux_image.with_commands(image, [], initrd, {})
     kernel = directory / "vmlinux"
     kernel.symlink_to(image.vmlinux.resolve())
     client = [f"/{Path(CLIENT).name}", "-m", str(MEMORY), f"/{kernel.name}", f"linux {words}"]

@@ -12,7 +12,7 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from . import cpio, paths
@@ -70,15 +70,26 @@ def make() -> LinuxImage:
 
 
 def with_commands(
-    image: LinuxImage, commands: Sequence[str], path: Path, files: Sequence[Path] = ()
+    image: LinuxImage, commands: Sequence[str], path: Path, files: Mapping[str, Path]
 ) -> None:
     """Writes the initramfs for one run: the image's own, and an archive with the commands and
-    further files, which the guest finds in its root directory."""
+    further files under their names in the guest."""
     archive = cpio.Archive()
     archive.file("etc/commands", "".join(f"{line}\n" for line in commands).encode())
-    for file in files:
-        archive.file(file.name, file.read_bytes(), 0o755)
+    made: set[Path] = set()
+    for name, file in files.items():
+        inside = Path(name.lstrip("/"))
+        for parent in reversed(inside.parents[:-1]):
+            if parent not in made:
+                archive.directory(str(parent))
+            made.add(parent)
+        archive.file(str(inside), file.read_bytes(), 0o755)
     path.write_bytes(image.initramfs.read_bytes() + archive.finish())
+
+
+def in_root(files: Iterable[Path]) -> dict[str, Path]:
+    """Files as with_commands() takes them, for the guest's root directory."""
+    return {file.name: file for file in files}
 
 
 def decompress(bzimage: bytes) -> bytes:

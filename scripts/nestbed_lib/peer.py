@@ -1,8 +1,8 @@
 """`nestbed peer`: what Linux's KVM needs for the same exits, on the same processor.
 
 Debian's kernel runs on the platform without Nestbed, loads its KVM, and a small client
-(guests/kvmclient) runs the same guest images in it: the bench as KVM's guest, and
-the guest hypervisor with the bench in it, with and without VMCS shadowing.
+(guests/kvmclient) runs the same guest images in it: the bench as KVM's guest, and the guest
+hypervisor with the bench in it, for each series of the experiment's half.
 """
 
 import argparse
@@ -14,35 +14,33 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from . import bench_table, commands, experiment, linux, linux_image, paths, results
+from . import bench_table, commands, experiment, linux, linux_image, paths, platforms, results
 from .console import err, out, print_wide
 from .errors import NestbedError
-from .experiment import Half
-from .guest_list import VMX
+from .experiment import Half, Series
 from .machine import Outcome, Platform, run
 
 SUMMARY = "measure Linux's KVM with the same guests on the same processor, for comparison"
 EXAMPLES = """\
 examples:
   nestbed peer                                   KVM beside Nestbed, about 2 minutes on Bochs
+  nestbed peer --platform tcg                    the same with SVM, about a minute
   nestbed peer --n 300 --json results/kvm.jsonl
 """
 CLIENT = "tools/kvmclient"
 MEMORY = 384
-PROFILE = "kvm"
 WIDTH = 100
 COMMAND = re.compile(r"^# command: .*$", re.MULTILINE)
 # Their cost under KVM says nothing of an exit: they wait for a timer, or need L1's own counters.
-LEFT_OUT = {"hlt", "vmread_trapped", "vmread_shadowed"}
+LEFT_OUT = {"hlt"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """A command in the guest, and what its result lines stand for."""
+    """A command in the guest, and the series that its result lines belong to."""
 
     command: str
-    level: int = 0  # 0: it prints no results
-    vmcs: str | None = None
+    series: Series | None = None  # none: it prints no results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,23 +58,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measurements(half: Half, n: int) -> list[Measurement]:
-    """What is done in the guest, in this order."""
+    """What is done in the guest, in this order. KVM starts with VMCS shadowing where it has it."""
     ops = [op for op in half.ops[3] if op not in LEFT_OUT]
     words = f"ops={','.join(ops)} n={n} cold=off"
-    nested = f"/kvmclient /hv.elf 'hv profile={PROFILE}' /bench.elf 'l3 {words} tap=sub'"
-    return [
-        Measurement(f"/kvmclient /bench.elf 'bench {words} level=2'", 2),
-        Measurement(nested, 3, "shadow"),
-        Measurement("rmmod kvm_intel && modprobe kvm-intel nested=1 enable_shadow_vmcs=0"),
-        Measurement(nested, 3, "trap"),
-    ]
+    plan = []
+    vmcs = half.reference_ways.get("vmcs")
+    for series in half.series:
+        if series.level == 2:
+            plan.append(Measurement(f"/kvmclient /bench.elf 'bench {words} level=2'", series))
+            continue
+        if series.ways.get("vmcs") != vmcs:
+            vmcs = series.ways["vmcs"]
+            shadow = f"enable_shadow_vmcs={int(vmcs == 'shadow')}"
+            plan.append(Measurement(f"rmmod kvm_intel && modprobe kvm-intel nested=1 {shadow}"))
+        hv = f"/kvmclient /hv.elf 'hv profile={series.profile}'"
+        plan.append(Measurement(f"{hv} /bench.elf 'l3 {words} tap=sub'", series))
+    return plan
 
 
 def run_linux(
     arguments: argparse.Namespace, platform: Platform, plan: list[Measurement]
 ) -> Outcome:
     """Boots Linux without Nestbed and does the measurements there."""
-    files = [paths.built(CLIENT), paths.image("bench"), paths.image("hv")]
+    files = linux_image.in_root(
+        [paths.built(CLIENT), paths.image("bench"), paths.image("hv")],
+    )
     image = linux_image.make()
     with tempfile.TemporaryDirectory(prefix="nestbed-peer-") as name:
         initrd = Path(name) / "initramfs.cpio"
@@ -97,8 +103,9 @@ def collect(platform: Platform, outcome: Outcome, plan: list[Measurement]) -> li
     }
     rows = []
     for part, serial in zip(plan, COMMAND.split(outcome.serial)[1:]):
-        for row in results.parse(serial, common, {}):
-            rows.append({**row, "level": part.level, "vmcs": part.vmcs})
+        if part.series:
+            own = {"level": part.series.level, "series": part.series.label}
+            rows += [{**row, **own} for row in results.parse(serial, common, {})]
     return rows
 
 
@@ -109,20 +116,21 @@ def ours(path: Path) -> list[dict]:
 
 def table_of(half: Half, rows: list[dict], nestbed: list[dict]) -> Table:
     """KVM's figures with Nestbed's beside them: median ticks of one operation."""
-    table = Table(title="Median instructions of one operation", box=box.SIMPLE_HEAD)
+    note = half.references.note or None
+    table = Table(
+        title="Median instructions of one operation", caption=note, box=box.SIMPLE_HEAD
+    )
     table.add_column("operation")
-    columns = [("L2", 2, None), ("L3, vmcs=shadow", 3, "shadow"), ("L3, vmcs=trap", 3, "trap")]
-    for name, _, _ in columns:
-        table.add_column(f"{name}\nKVM", justify="right")
+    for series in half.series:
+        table.add_column(f"{series.label}\nKVM", justify="right")
         table.add_column("\nNestbed", justify="right")
     for op in dict.fromkeys(row["op"] for row in rows):
         cells = []
-        for _, level, vmcs in columns:
-            theirs = results.find(rows, op=op, level=level, vmcs=vmcs)
-            ways = half.reference_ways | ({"vmcs": vmcs} if vmcs else {})
-            profile = PROFILE if level == 3 else None
-            wanted = {"op": op, "level": level, "state": "warm", "profile": profile, **ways}
-            for row in (theirs, results.find(nestbed, **wanted)):
+        for series in half.series:
+            theirs = results.find(rows, op=op, series=series.label)
+            wanted = {"op": op, "level": series.level, "state": "warm", "profile": series.profile}
+            ours_too = results.find(nestbed, **wanted, **series.ways)
+            for row in (theirs, ours_too):
                 cells.append(bench_table.number(row["ticks_median"]) if row else "")
         table.add_row(op, *cells)
     return table
@@ -131,9 +139,9 @@ def table_of(half: Half, rows: list[dict], nestbed: list[dict]) -> Table:
 def command(arguments: argparse.Namespace) -> int:
     """Measures KVM and prints its figures beside Nestbed's."""
     platform = commands.choose_platform(arguments)
-    half = experiment.load()[VMX]
+    half = experiment.load()[platforms.extension_of(platform)]
     plan = measurements(half, arguments.n)
-    err.print("[dim]booting Linux on the platform and measuring its KVM (about 2 minutes)[/]")
+    err.print("[dim]booting Linux on the platform and measuring its KVM[/]")
     outcome = run_linux(arguments, platform, plan)
     boots = linux.Boots.of(outcome)
     if not boots.good:

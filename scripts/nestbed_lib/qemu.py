@@ -79,6 +79,7 @@ class Qemu:
 
     name: str = "tcg"
     cpu: str = MODEL
+    channels: tuple[str, ...] = ("-serial", "file:com1.txt", "-debugcon", "stdio")
 
     @property
     def ticks(self) -> str:
@@ -118,7 +119,7 @@ class Qemu:
         command += ["-accel", self.name, "-cpu", self.cpu]
         if self._is_steady(boot.cpus):
             command += STEADY
-        command += ["-serial", "file:com1.txt", "-debugcon", "stdio"]
+        command += self.channels
         command += ["-qmp", f"unix:{MONITOR},server=on,wait=off"]
         command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         command += ["-kernel", str(boot.kernel.resolve()), "-append", boot.words]

@@ -230,6 +230,7 @@ enum outcome svm_enter_l3(struct svm_nested *n, pa2_t at, u64 next_rip)
 	if (unlikely(!entered))
 		return refuse(n, s);
 	svm_merge_run(&s->v23, &s->vmcb13.vmcb->c);
+	s->injected = s->v23.event_injection;
 	s->stale = 0;
 	svm_merge_msrpm(n, s);
 	svm_flush_for_entry(n, s);

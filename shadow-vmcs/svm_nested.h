@@ -51,6 +51,7 @@ struct svm_slot {
 	struct nept_slot *npt13; /* NULL when L3 runs on npt12 */
 	u64 npt13_key;           /* it is still the same one while its key is this */
 	u64 npt13_removals;      /* of its table at the last flush */
+	u64 injected;            /* the event that the last entry injected */
 	bool flush_due;          /* the ASID may still have translations of another table */
 };
 

@@ -7,6 +7,7 @@
  */
 #include "l1-hypervisor/leaf/x86.h"
 #include "shadow-vmcs/svm_entry.h"
+#include "shadow-vmcs/svm_event.h"
 #include "shadow-vmcs/svm_exits.h"
 #include "shadow-vmcs/svm_hw.h"
 
@@ -52,7 +53,7 @@ static inline void give_information(const struct svm_slot *s, struct vmcb_contro
 {
 	to->int_state = from->int_state;
 	to->int_control = (s->v23.int_control & ~INT_CHANGED) | (from->int_control & INT_CHANGED);
-	to->exit_int_info = from->exit_int_info;
+	to->exit_int_info = svm_interrupted_event(from->exit_int_info);
 	to->event_injection = from->event_injection;
 	to->next_rip = from->next_rip;
 	to->insn_bytes_low = from->insn_bytes_low;

@@ -8,6 +8,7 @@
  */
 #include "nested-ept/npt.h"
 #include "shadow-vmcs/svm_entry.h"
+#include "shadow-vmcs/svm_event.h"
 #include "shadow-vmcs/svm_exits.h"
 #include "shadow-vmcs/svm_hw.h"
 
@@ -100,7 +101,8 @@ static enum outcome run_again(struct svm_nested *n)
 	struct svm_slot *s = n->current;
 	struct vmcb_control *v13 = &s->vmcb13.vmcb->c;
 
-	v13->event_injection = v13->exit_int_info & EVENT_VALID ? v13->exit_int_info : 0;
+	s->injected = svm_event_again(v13->exit_int_info, s->injected);
+	v13->event_injection = s->injected;
 	if (unlikely(s->npt13_removals != s->npt13->nept.table.removals)) {
 		s->npt13_removals = s->npt13->nept.table.removals;
 		flush_one(n, s);

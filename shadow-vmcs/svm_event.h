@@ -1,0 +1,46 @@
+/*
+ * Events whose delivery an exit interrupted, as exit_int_info tells them (APM 2 "Nested Exceptions
+ * and Intercepts: EXITINTINFO" (15.7.2)), and how they are delivered again. Pure.
+ */
+#ifndef SHADOW_VMCS_SVM_EVENT_H
+#define SHADOW_VMCS_SVM_EVENT_H
+
+#include "l1-hypervisor/leaf/x86.h"
+#include "shadow-vmcs/svm_bits.h"
+
+/*
+ * What the processor means by exit_int_info.
+ * QUIRK(qemu-7.2): TCG tells an external interrupt as an exception with the interrupt's vector;
+ * exceptions end at 31.
+ */
+static inline u64 svm_interrupted_event(u64 info)
+{
+	if (unlikely(info & EVENT_VALID) && (info & EVENT_TYPE) == EVENT_TYPE_EXCEPTION &&
+	    (info & EVENT_VECTOR) > 31)
+		return info & ~EVENT_TYPE;
+	return info;
+}
+
+/*
+ * What is to be injected so that the guest goes on where it was, or 0; `injected` is what the entry
+ * injected that ended with this exit. An event that an instruction made (INTn, INT3, INTO) comes
+ * back when that runs again; an injected one has no such instruction.
+ */
+static inline u64 svm_event_again(u64 info, u64 injected)
+{
+	u64 event = svm_interrupted_event(info);
+	u64 type = event & EVENT_TYPE;
+	u64 vector = event & EVENT_VECTOR;
+
+	if (likely(!(event & EVENT_VALID)))
+		return 0;
+	if (injected & EVENT_VALID)
+		return event;
+	if (type == EVENT_TYPE_SOFTWARE)
+		return 0;
+	if (type == EVENT_TYPE_EXCEPTION && (vector == EXC_BP || vector == EXC_OF))
+		return 0;
+	return event;
+}
+
+#endif

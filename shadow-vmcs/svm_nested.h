@@ -156,6 +156,8 @@ void svm_reflect_as(struct svm_nested *n, u64 code, u64 info1, u64 info2);
 
 /* --- svm_stage2.c --- */
 
+/* L3's own memory, as its page tables speak of it, for what L1 reads there for L3. */
+struct nept_memory svm_l3_memory(struct svm_nested *n);
 /* L3 missed in the merged table: filled, or for L2 (OUTCOME_REFLECT: done). */
 enum outcome svm_stage2_miss(struct svm_nested *n);
 /* Forgets all merged tables. */

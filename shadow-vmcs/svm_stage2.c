@@ -95,6 +95,24 @@ void svm_drop_page(struct svm_nested *n, u64 address, u32 asid23)
 		nept_cache_drop_context(&n->cache, npt_root_pointer23(0, asid23));
 }
 
+static u64 *l3_entry(void *ctx, pa2_t at)
+{
+	struct svm_nested *n = ctx;
+	const struct nept_slot *npt13 = n->current->npt13;
+	struct nept_walk walk;
+
+	if (!npt13)
+		return n->core->memory->entry(n->core->memory->ctx, at);
+	if (nept_walk(&npt13->nept.source, PA3(at.v), NEPT_R, &walk) != NEPT_WALK_OK)
+		return NULL;
+	return n->core->memory->entry(n->core->memory->ctx, walk.pa2);
+}
+
+struct nept_memory svm_l3_memory(struct svm_nested *n)
+{
+	return (struct nept_memory){ .ctx = n, .entry = l3_entry };
+}
+
 /* The event whose delivery the miss interrupted is delivered again. */
 static enum outcome run_again(struct svm_nested *n)
 {

@@ -34,6 +34,16 @@ static u64 *pool_entry(void *ctx, u64 at)
 	return &memory[offset / 4096][offset % 4096 / 8];
 }
 
+static u64 *entry_in_pool(void *ctx, pa2_t at)
+{
+	return pool_entry(ctx, at.v);
+}
+
+struct nept_memory merged_pool_memory(void)
+{
+	return (struct nept_memory){ .entry = entry_in_pool };
+}
+
 enum reference_result hardware_walk(u64 eptp, u64 address, unsigned access,
 				    struct reference_walk *walk)
 {

@@ -17,6 +17,9 @@ void merged_pool_init(struct nept_pool *pool, u32 pages);
 /* All pages that are not in use hold zeros, or were never used. */
 bool merged_pool_is_clean(const struct nept_pool *pool);
 
+/* The pool by L1-physical addresses. */
+struct nept_memory merged_pool_memory(void);
+
 /* Hardware's walk of a table in the pool; sets flags there as EPTP bit 6 says. */
 enum reference_result hardware_walk(u64 eptp, u64 address, unsigned access,
 				    struct reference_walk *walk);

@@ -10,15 +10,18 @@
 
 /*
  * What the processor means by exit_int_info.
- * QUIRK(qemu-7.2): TCG tells an external interrupt as an exception with the interrupt's vector;
+ * QUIRK(qemu-7.2): TCG tells an external interrupt or an NMI as an exception with its vector;
  * exceptions end at 31.
  */
 static inline u64 svm_interrupted_event(u64 info)
 {
-	if (unlikely(info & EVENT_VALID) && (info & EVENT_TYPE) == EVENT_TYPE_EXCEPTION &&
-	    (info & EVENT_VECTOR) > 31)
+	u64 vector = info & EVENT_VECTOR;
+
+	if (likely(!(info & EVENT_VALID)) || (info & EVENT_TYPE) != EVENT_TYPE_EXCEPTION)
+		return info;
+	if (vector > 31)
 		return info & ~EVENT_TYPE;
-	return info;
+	return vector == EXC_NMI ? (info & ~EVENT_TYPE) | EVENT_TYPE_NMI : info;
 }
 
 /*

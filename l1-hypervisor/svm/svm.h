@@ -89,8 +89,6 @@ void svm_forget_stage2(struct vcpu *vcpu);
  * with svm_advance() moves RIP. */
 void svm_finish(struct vcpu *vcpu, enum outcome outcome);
 void svm_prepare(struct vcpu *vcpu);
-/* An event whose delivery the exit interrupted is delivered again at the next entry. */
-void svm_redeliver(struct vmcb *vmcb);
 /* An interrupt shadow, RFLAGS.RF, a single step: what an instruction's end does beyond moving RIP.
  */
 void svm_advance_rare(struct vmcb *vmcb);

@@ -62,20 +62,6 @@ void svm_finish(struct vcpu *vcpu, enum outcome outcome)
 	}
 }
 
-/* APM 2 "Event Injection" (15.20): an INT instruction, INT3 and INTO run again by themselves. */
-void svm_redeliver(struct vmcb *vmcb)
-{
-	u64 info = vmcb->c.exit_int_info;
-	u64 type = info & EVENT_TYPE;
-	u64 vector = info & EVENT_VECTOR;
-
-	if (likely(!(info & EVENT_VALID)) || type == EVENT_TYPE_SOFTWARE)
-		return;
-	if (type == EVENT_TYPE_EXCEPTION && (vector == EXC_BP || vector == EXC_OF))
-		return;
-	vmcb->c.event_injection = info;
-}
-
 /* An NMI that L1 holds is the guest's. It waits while L2's GIF is closed, and while another event
  * is about to be injected. One that makes L3 exit stays pending until L2 takes it, as hardware
  * would have it: APM 2 "NMI Intercept" (15.13.2). */

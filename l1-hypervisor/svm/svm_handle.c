@@ -13,6 +13,7 @@
 #include "l1-hypervisor/report.h"
 #include "l1-hypervisor/svm/svm.h"
 #include "nested-ept/npt.h"
+#include "shadow-vmcs/svm_event.h"
 #include "shadow-vmcs/svm_exits.h"
 
 enum outcome svm_fault(struct vcpu *vcpu, u8 vector, bool has_error_code, u32 error_code)
@@ -119,7 +120,9 @@ enum outcome svm_handle_npf(struct vcpu *vcpu, u32 exit)
 	u64 at = vmcb->c.exit_info2;
 
 	(void)exit;
-	svm_redeliver(vmcb);
+	/* An event whose delivery this interrupted is delivered again. L1 injects nothing that L2's
+	 * instructions could bring back. */
+	vmcb->c.event_injection = svm_event_again(vmcb->c.exit_int_info, 0);
 	switch (stage2_miss(PA2(at), nept_format_npt.access(vmcb->c.exit_info1))) {
 	case STAGE2_LENT:
 		add_pending(PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW);

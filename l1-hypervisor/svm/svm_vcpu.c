@@ -158,19 +158,6 @@ static void init_msrs(struct svm_nested *n)
 	n->vm_cr = n->has_vm_cr ? n->vm_cr & ~VM_CR_RESERVED : 0;
 }
 
-static u64 *l3_entry(void *ctx, pa2_t at)
-{
-	const struct svm_nested *n = ctx;
-	const struct nept_slot *npt13 = n->current->npt13;
-	struct nept_walk walk;
-
-	if (!npt13)
-		return guest_memory.entry(guest_memory.ctx, at);
-	if (nept_walk(&npt13->nept.source, PA3(at.v), NEPT_R, &walk) != NEPT_WALK_OK)
-		return NULL;
-	return guest_memory.entry(guest_memory.ctx, walk.pa2);
-}
-
 /* Puts the ways into effect. L2's GIF is open. */
 static void apply_ways(struct svm_vcpu *v, const struct ways *ways)
 {
@@ -200,7 +187,7 @@ void svm_vcpu_init(struct vcpu *vcpu, const struct options *options)
 	svm_choose_stub(vcpu);
 	vcpu->backend_state = v;
 	v->vcpu = vcpu;
-	v->l3_memory = (struct nept_memory){ n, l3_entry };
+	v->l3_memory = svm_l3_memory(n);
 	init_core(&v->core);
 	vcpu->regs.r[REG_RSP] = REG_RSP_POISON;
 	n->regs = &vcpu->regs;

@@ -118,7 +118,13 @@ static void send_to_outer(void)
 	u64 address = physical_of(channel.line).v;
 	u64 length = channel.length;
 
-	__asm__ volatile("vmcall" : "+a"(status), "+b"(address), "+c"(length) : : "memory");
+	if (cpu_vendor_has_svm())
+		__asm__ volatile("vmmcall"
+				 : "+a"(status), "+b"(address), "+c"(length)
+				 :
+				 : "memory");
+	else
+		__asm__ volatile("vmcall" : "+a"(status), "+b"(address), "+c"(length) : : "memory");
 }
 
 void log_end(void)

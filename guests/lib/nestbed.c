@@ -11,22 +11,12 @@ struct hypercall {
 	u64 rax, rbx, rcx, rdx, rsi;
 };
 
-#define CPUID_VENDOR_AMD_EBX   0x68747541U /* "Auth" */
-#define CPUID_VENDOR_HYGON_EBX 0x6f677948U /* "Hygo" */
-
-static bool is_svm_vendor(void)
-{
-	u32 name = cpuid(0, 0).ebx;
-
-	return name == CPUID_VENDOR_AMD_EBX || name == CPUID_VENDOR_HYGON_EBX;
-}
-
 bool nestbed_is_svm(void)
 {
 	static enum { UNKNOWN, VMX, SVM } known;
 
 	if (known == UNKNOWN)
-		known = is_svm_vendor() ? SVM : VMX;
+		known = cpu_vendor_has_svm() ? SVM : VMX;
 	return known == SVM;
 }
 

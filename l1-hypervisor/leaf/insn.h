@@ -20,6 +20,15 @@ static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
 	return r;
 }
 
+/* APM 3 "CPUID Fn0000_0000": whether the CPU is of a vendor whose processors have SVM, so that a
+ * hypercall is VMMCALL. */
+static inline bool cpu_vendor_has_svm(void)
+{
+	u32 name = cpuid(0, 0).ebx;
+
+	return name == 0x68747541U /* "Auth" */ || name == 0x6f677948U /* "Hygo" */;
+}
+
 static inline u64 rdmsr(u32 msr)
 {
 	u32 lo, hi;

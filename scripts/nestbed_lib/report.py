@@ -6,7 +6,7 @@ from . import experiment
 from .machine import End, Outcome
 from .platforms import Report
 
-NESTBEDS_WIDTH = 100
+NESTBEDS_WIDTH = 108
 END_TEXTS = {
     End.BAD: "The guests ended badly.",
     End.SILENT: "The watchdog ended the run: nothing was heard for too long (--silence).",

@@ -32,7 +32,7 @@ struct svm_site {
 	 * large page has not. */
 	const u64 *entry[SVM_SITE_LEVELS];
 	u64 value[SVM_SITE_LEVELS];
-};
+} __attribute__((aligned(128))); /* a power of two, for the index */
 
 /* Of one virtual CPU at one level, all of whose memory `struct nept_memory` shows at fixed places.
  * All zeros is empty. */
@@ -63,6 +63,24 @@ static inline bool svm_site_holds(const struct svm_site *site, const struct vmcb
 	return ((bytes ^ site->bytes) & site->mask) == 0;
 }
 
+/* svm_next_rip() of a place that is known; false for any other. */
+static inline __attribute__((always_inline)) bool
+svm_known_next_rip(const struct svm_sites *sites, const struct vmcb *vmcb, u32 exit, u64 *next)
+{
+	const struct svm_site *site = sites->site[exit % SVM_SITE_SETS];
+	u32 what = svm_site_what(exit, vmcb);
+
+	if (unlikely(site->rip != vmcb->s.rip || site->what != what)) {
+		site++;
+		if (site->rip != vmcb->s.rip || site->what != what)
+			return false;
+	}
+	if (unlikely(!svm_site_holds(site, vmcb)))
+		return false;
+	*next = site->next;
+	return true;
+}
+
 /* svm_next_rip() by decoding. `sites` may be NULL: nothing is remembered then. */
 bool svm_decode_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 			 const struct nept_memory *memory, u64 *next);
@@ -75,16 +93,8 @@ bool svm_decode_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 e
 static inline bool svm_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 				const struct nept_memory *memory, u64 *next)
 {
-	const struct svm_site *site = sites->site[exit % SVM_SITE_SETS];
-	u32 what = svm_site_what(exit, vmcb);
-
-	if (unlikely(site->rip != vmcb->s.rip || site->what != what))
-		site++;
-	if (likely(site->rip == vmcb->s.rip && site->what == what && svm_site_holds(site, vmcb))) {
-		*next = site->next;
-		return true;
-	}
-	return svm_decode_next_rip(sites, vmcb, exit, memory, next);
+	return svm_known_next_rip(sites, vmcb, exit, next) ||
+	       svm_decode_next_rip(sites, vmcb, exit, memory, next);
 }
 
 #endif

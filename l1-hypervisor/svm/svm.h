@@ -93,21 +93,17 @@ void svm_prepare(struct vcpu *vcpu);
  */
 void svm_advance_rare(struct vmcb *vmcb);
 
+/* svm_find_end() where L1 has not seen the instruction before, or need not remember it. */
+bool svm_find_new_end(struct vcpu *vcpu, u32 exit);
+
 /* Finds where the instruction that exited ends, in vcpu->next_rip. False when the guest's code is
  * not that instruction any more: it is to run again, nothing having been done. */
-static inline bool svm_find_end(struct vcpu *vcpu, u32 exit)
+static inline __attribute__((always_inline)) bool svm_find_end(struct vcpu *vcpu, u32 exit)
 {
-	const struct vmcb *vmcb = vcpu->run.vmcb;
-	struct svm_vcpu *v = svm_of(vcpu);
-
-	/* Nobody but a CPU with NRIPS writes this. */
-	if (vmcb->c.next_rip) {
-		vcpu->next_rip = vmcb->c.next_rip;
+	if (likely(vcpu->level == 2 &&
+		   svm_known_next_rip(&svm_of(vcpu)->sites, vcpu->run.vmcb, exit, &vcpu->next_rip)))
 		return true;
-	}
-	if (unlikely(vcpu->level != 2))
-		return svm_decode_next_rip(NULL, vmcb, exit, &v->l3_memory, &vcpu->next_rip);
-	return svm_next_rip(&v->sites, vmcb, exit, &guest_memory, &vcpu->next_rip);
+	return svm_find_new_end(vcpu, exit);
 }
 
 /* An emulated instruction ends as every instruction does, at vcpu->next_rip. */
@@ -116,8 +112,8 @@ static inline void svm_advance(struct vcpu *vcpu)
 	struct vmcb *vmcb = vcpu->run.vmcb;
 
 	vmcb->s.rip = vcpu->next_rip;
-	if (unlikely((vmcb->c.int_state & INT_STATE_SHADOW) |
-		     (vmcb->s.rflags & (RFLAGS_TF | RFLAGS_RF))))
+	if (unlikely(vmcb->c.int_state & INT_STATE_SHADOW) ||
+	    unlikely(vmcb->s.rflags & (RFLAGS_TF | RFLAGS_RF)))
 		svm_advance_rare(vmcb);
 }
 

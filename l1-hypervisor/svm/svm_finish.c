@@ -30,6 +30,21 @@ void svm_advance_rare(struct vmcb *vmcb)
 	inject(vmcb, EVENT_TYPE_EXCEPTION | EXC_DB);
 }
 
+bool svm_find_new_end(struct vcpu *vcpu, u32 exit)
+{
+	const struct vmcb *vmcb = vcpu->run.vmcb;
+	struct svm_vcpu *v = svm_of(vcpu);
+
+	/* Nobody but a CPU with NRIPS writes this. */
+	if (vmcb->c.next_rip) {
+		vcpu->next_rip = vmcb->c.next_rip;
+		return true;
+	}
+	if (vcpu->level != 2)
+		return svm_decode_next_rip(NULL, vmcb, exit, &v->l3_memory, &vcpu->next_rip);
+	return svm_decode_next_rip(&v->sites, vmcb, exit, &guest_memory, &vcpu->next_rip);
+}
+
 static void raise(struct vmcb *vmcb, const struct fault *fault)
 {
 	u64 event = EVENT_TYPE_EXCEPTION | fault->vector;

@@ -65,7 +65,8 @@ enum outcome svm_handle_cpuid(struct vcpu *vcpu, u32 exit)
 {
 	u64 *r = vcpu->regs.r;
 
-	if (unlikely(!svm_find_end(vcpu, exit)))
+	(void)exit;
+	if (unlikely(!svm_find_end(vcpu, SVM_EXIT_CPUID)))
 		return OUTCOME_RESUME;
 	if (unlikely(!cpuid_is_plain((u32)r[REG_RAX])))
 		return changed_cpuid(vcpu);

@@ -61,6 +61,14 @@ static inline void take_run(struct svm_slot *s, const volatile struct vmcb *live
 	take_save(&s->vmcb13.vmcb->s, &live->s, VMCB_ALWAYS);
 }
 
+/* EFER.LMA is the processor's to set, and not every platform does so at VMRUN. */
+static inline void set_lma(struct vmcb_save *s)
+{
+	bool active = (s->efer & EFER_LME) && (s->cr0 & CR0_PG);
+
+	s->efer = (s->efer & ~EFER_LMA) | (active ? EFER_LMA : 0);
+}
+
 static void take_groups(struct svm_slot *s, const volatile struct vmcb *live, u32 groups)
 {
 	struct vmcb_save *save = &s->vmcb13.vmcb->s;
@@ -77,14 +85,18 @@ static void take_groups(struct svm_slot *s, const volatile struct vmcb *live, u3
 		take_control(&s->v23, &live->c, CLEAN_NP);
 		take_save(save, &live->s, CLEAN_NP);
 	}
-	if (groups & BIT32(CLEAN_CR))
+	if (groups & BIT32(CLEAN_CR)) {
 		take_save(save, &live->s, CLEAN_CR);
+		set_lma(save);
+	}
 	if (groups & BIT32(CLEAN_DR))
 		take_save(save, &live->s, CLEAN_DR);
 	if (groups & BIT32(CLEAN_DT))
 		take_save(save, &live->s, CLEAN_DT);
-	if (groups & BIT32(CLEAN_SEG))
+	if (groups & BIT32(CLEAN_SEG)) {
 		take_save(save, &live->s, CLEAN_SEG);
+		save->cpl &= 3;
+	}
 	if (groups & BIT32(CLEAN_CR2))
 		take_save(save, &live->s, CLEAN_CR2);
 	if (groups & BIT32(CLEAN_LBR))
@@ -100,12 +112,14 @@ static inline u32 changed_groups(const struct svm_nested *n, const struct svm_sl
 	return (s->stale | ~live->c.clean) & CLEAN_ALL;
 }
 
-/* Without nested paging of L2's, L3's PAT is L2's own: APM 2 "Combining Memory Types, MTRRs"
- * (15.25.8) has gPAT only for nested paging. */
-static void inherit_pat(struct svm_nested *n, struct svm_slot *s)
+/* Without nested paging of L2's, L3's PAT is L2's own, which it may have written since the last
+ * entry: APM 2 "Combining Memory Types, MTRRs" (15.25.8) has gPAT only for nested paging. */
+static inline void inherit_pat(struct svm_nested *n, struct svm_slot *s)
 {
-	if (!s->npt13)
-		s->vmcb13.vmcb->s.g_pat = n->vmcb12.vmcb->s.g_pat;
+	if (likely(s->npt13 || s->vmcb13.vmcb->s.g_pat == n->vmcb12.vmcb->s.g_pat))
+		return;
+	s->vmcb13.vmcb->s.g_pat = n->vmcb12.vmcb->s.g_pat;
+	svm_changed(s->vmcb13.vmcb, CLEAN_NP);
 }
 
 static void merge(struct svm_nested *n, struct svm_slot *s, u32 groups)
@@ -122,7 +136,6 @@ static void merge(struct svm_nested *n, struct svm_slot *s, u32 groups)
 	};
 
 	svm_merge(&in, groups, &s->vmcb13.vmcb->c);
-	inherit_pat(n, s);
 }
 
 /* Whether hardware still has, or gets, everything that this entry needs without another merge. */
@@ -133,9 +146,10 @@ static inline bool is_light(const struct svm_slot *s, u32 changed)
 
 /* APM 2 "VMRUN Instruction" (15.5.1): an illegal state is #VMEXIT(VMEXIT_INVALID); L2 goes on
  * behind its VMRUN as after any exit. */
-static enum outcome refuse(struct svm_nested *n, struct svm_slot *s)
+static enum outcome refuse(struct svm_nested *n)
 {
-	s->stale = CLEAN_ALL;
+	/* L3 did not run: L2's own register is where it was. */
+	n->vmcb12.vmcb->s.rax = n->regs->r[REG_RAX];
 	svm_reflect_invalid(n);
 	return OUTCOME_REFLECT;
 }
@@ -228,7 +242,8 @@ enum outcome svm_enter_l3(struct svm_nested *n, pa2_t at, u64 next_rip)
 		entered = enter_full(n, s, changed);
 	}
 	if (unlikely(!entered))
-		return refuse(n, s);
+		return refuse(n);
+	inherit_pat(n, s);
 	svm_merge_run(&s->v23, &s->vmcb13.vmcb->c);
 	s->injected = s->v23.event_injection;
 	s->stale = 0;

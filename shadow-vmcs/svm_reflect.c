@@ -94,11 +94,16 @@ void svm_reflect_as(struct svm_nested *n, u64 code, u64 info1, u64 info2)
 	switch_to_l2(n, &from->s);
 }
 
+/* The platform refuses a state that the checks let pass. L2 learns no more than that: in vmcb13
+ * there may be L1's own state then (QEMU, Bochs). */
 void svm_reflect(struct svm_nested *n)
 {
 	const struct vmcb_control *c = &n->current->vmcb13.vmcb->c;
 
-	svm_reflect_as(n, c->exit_code, c->exit_info1, c->exit_info2);
+	if (unlikely(svm_exit_of(c->exit_code) == SVM_EXIT_INVALID))
+		svm_reflect_invalid(n);
+	else
+		svm_reflect_as(n, c->exit_code, c->exit_info1, c->exit_info2);
 }
 
 void svm_reflect_invalid(struct svm_nested *n)
@@ -111,7 +116,6 @@ void svm_reflect_invalid(struct svm_nested *n)
 	to->c.exit_info1 = 0;
 	to->c.exit_info2 = 0;
 	to->c.exit_int_info = 0;
-	/* L3 did not run: L2's own registers are where they were. */
-	vmcb12->s.rax = n->regs->r[REG_RAX];
+	s->stale = CLEAN_ALL;
 	switch_to_l2(n, &vmcb12->s);
 }

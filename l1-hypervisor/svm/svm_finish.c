@@ -88,6 +88,8 @@ static void deliver_nmi(struct vcpu *vcpu)
 	if (vmcb->c.event_injection & EVENT_VALID)
 		return;
 	if (vcpu->level == 3 && svm_l2_wants(n, SVM_EXIT_NMI)) {
+		/* What an earlier exit interrupted has been seen to. */
+		vmcb->c.exit_int_info = 0;
 		svm_reflect_as(n, SVM_EXIT_NMI, 0, 0);
 		return;
 	}

@@ -36,11 +36,11 @@ static void flush_non_global(u32 round)
 	svm_inner_vmcb.c.tlb_control = TLB_FLUSH_NON_GLOBAL;
 }
 
-/* One that no guest has had: it has no translations yet. */
-static void new_asid(u32 round)
+/* One for each of the pages: what either has cached stays right. */
+static void change_asid(u32 round)
 {
 	show(round % 2);
-	svm_inner_vmcb.c.asid = ASID + round;
+	svm_inner_vmcb.c.asid = ASID + round % 2;
 }
 
 static void invlpga(u32 round)
@@ -71,7 +71,7 @@ static const struct op ops[] = {
 	{ "flush-all", flush_all, false, true },
 	{ "flush-asid", flush_asid, false, true },
 	{ "flush-non-global", flush_non_global, false, true },
-	{ "new-asid", new_asid, false, true },
+	{ "asid", change_asid, false, true },
 	{ "invlpga", invlpga, false, false },
 	{ "invlpga-own", invlpga_own, false, false },
 	{ "ncr3", change_ncr3, false, false },

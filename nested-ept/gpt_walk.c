@@ -100,8 +100,16 @@ static u64 read_step(const struct gpt_context *c, const struct mode *mode, u64 t
 static bool load_pdpte(const struct gpt_context *c, u64 linear, u64 *table, u32 *error)
 {
 	u32 index = (u32)(linear >> 30) & 3;
-	u64 entry = c->pdptes ? c->pdptes[index]
-			      : nept_read(c->memory, PA2((c->cr3 & BITS(31, 5)) + 8 * index)).value;
+	u64 entry;
+
+	if (c->pdptes) {
+		entry = c->pdptes[index];
+	} else {
+		/* QUIRK(qemu-7.2): TCG sets the accessed flag here too, where it is a reserved bit.
+		 */
+		entry = nept_read(c->memory, PA2((c->cr3 & BITS(31, 5)) + 8 * index)).value &
+			~PTE_A;
+	}
 
 	*error = 0;
 	if (!(entry & PTE_P))

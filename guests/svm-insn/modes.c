@@ -3,6 +3,7 @@
  * 64-bit mode.
  */
 #include "guests/svm-insn/insn_case.h"
+#include "guests/lib/nestbed.h"
 #include "l1-hypervisor/leaf/string.h"
 
 #define NAME_SIZE 80
@@ -63,8 +64,15 @@ struct place {
 	"VMMCALL ... #UD: the hypervisor has not enabled an intercept for it, whatever " \
 	"the CPL"
 
-/* QUIRK(qemu-7.2): in virtual-8086 mode TCG looks at the CPL, which is 3, and not at the mode. */
-static const u8 v86_vector = EXC_GP;
+/*
+ * QUIRK(qemu-7.2): in virtual-8086 mode TCG looks at the CPL, which is 3, and not at the mode.
+ * DEVIATION: below Nestbed hardware's EFER.SVME is always set, and the CPL comes before the exit.
+ */
+static bool may_be_gp(const struct place *place)
+{
+	return place->mode == MODE_V86 ||
+	       (place->mode == MODE_USER && place->state == STATE_OFF && nestbed_level());
+}
 
 static const struct place places[] = {
 	{ "with EFER.SVME = 0", RULE_SVME, STATE_OFF, MODE_KERNEL, ALL, 0, 0 },
@@ -121,8 +129,8 @@ static void run_one(const struct place *place, const struct insn *insn, u32 bit)
 
 	if (succeeds)
 		c.want = (struct insn_want)SUCCEEDS;
-	if (place->mode == MODE_V86)
-		c.want.or_vector = v86_vector;
+	if (may_be_gp(place))
+		c.want.or_vector = EXC_GP;
 	snprintf(name, sizeof(name), "%s %s: %s", insn->name, place->name,
 		 succeeds ? "executes"
 		 : gp     ? "#GP(0)"

@@ -6,6 +6,7 @@
 #include "shadow-vmcs/svm_entry.h"
 #include "shadow-vmcs/svm_exits.h"
 #include "shadow-vmcs/svm_hw.h"
+#include "shadow-vmcs/svm_length.h"
 
 static enum outcome fault(struct svm_nested *n, u8 vector, bool has_error_code)
 {
@@ -13,13 +14,32 @@ static enum outcome fault(struct svm_nested *n, u8 vector, bool has_error_code)
 	return OUTCOME_EXCEPTION;
 }
 
-/* rAX of whoever executes: 64 bits in 64-bit code. */
-static inline u64 operand(const struct svm_nested *n)
+/* The opcodes have three bytes; what is longer has prefixes. */
+#define OPCODE_LENGTH 3
+
+static bool has_address_prefix(struct svm_nested *n, u32 prefixes)
+{
+	struct nept_memory l3;
+
+	if (*n->level == 2)
+		return svm_has_address_prefix(n->run->vmcb, n->core->memory, prefixes);
+	l3 = svm_l3_memory(n);
+	return svm_has_address_prefix(n->run->vmcb, &l3, prefixes);
+}
+
+/* APM 3 "VMLOAD": "The portion of rAX used to form the address is determined by the effective
+ * address size": that of the code segment, or the other one with the prefix. */
+static inline u64 operand(struct svm_nested *n, u64 next_rip)
 {
 	const struct vmcb_save *s = &n->run->vmcb->s;
-	u64 rax = n->regs->r[REG_RAX];
+	u64 rax = n->regs->r[REG_RAX], length = next_rip - s->rip;
+	bool prefixed = false;
 
-	return likely((s->cs.attributes & SEG_L) && (s->efer & EFER_LMA)) ? rax : (u32)rax;
+	if (unlikely(length != OPCODE_LENGTH))
+		prefixed = has_address_prefix(n, (u32)length - OPCODE_LENGTH);
+	if (likely((s->cs.attributes & SEG_L) && (s->efer & EFER_LMA)))
+		return likely(!prefixed) ? rax : (u32)rax;
+	return prefixed == !(s->cs.attributes & SEG_DB) ? (u32)rax : (u16)rax;
 }
 
 /* APM 3 "VMLOAD", "VMSAVE", "VMRUN": #GP if rAX is not a page's address within the physical
@@ -69,7 +89,7 @@ static enum outcome vmrun_nothing(struct svm_nested *n, u64 next_rip)
 
 static enum outcome vmrun(struct svm_nested *n, u64 next_rip)
 {
-	u64 at = operand(n);
+	u64 at = operand(n, next_rip);
 
 	if (unlikely(!is_page(n, at)))
 		return fault(n, EXC_GP, true);
@@ -79,9 +99,9 @@ static enum outcome vmrun(struct svm_nested *n, u64 next_rip)
 }
 
 /* L2's page is RAM at the same physical address, so the instruction itself does the work on it. */
-static enum outcome vmload(struct svm_nested *n)
+static enum outcome vmload(struct svm_nested *n, u64 next_rip)
 {
-	u64 at = operand(n);
+	u64 at = operand(n, next_rip);
 
 	if (unlikely(!is_page(n, at)))
 		return fault(n, EXC_GP, true);
@@ -89,9 +109,9 @@ static enum outcome vmload(struct svm_nested *n)
 	return OUTCOME_ADVANCE;
 }
 
-static enum outcome vmsave(struct svm_nested *n)
+static enum outcome vmsave(struct svm_nested *n, u64 next_rip)
 {
-	u64 at = operand(n);
+	u64 at = operand(n, next_rip);
 
 	if (unlikely(!is_page(n, at)))
 		return fault(n, EXC_GP, true);
@@ -100,9 +120,9 @@ static enum outcome vmsave(struct svm_nested *n)
 	return OUTCOME_ADVANCE;
 }
 
-static enum outcome invlpga(struct svm_nested *n)
+static enum outcome invlpga(struct svm_nested *n, u64 next_rip)
 {
-	svm_drop_page(n, operand(n), (u32)n->regs->r[REG_RCX]);
+	svm_drop_page(n, operand(n, next_rip), (u32)n->regs->r[REG_RCX]);
 	return OUTCOME_ADVANCE;
 }
 
@@ -112,15 +132,15 @@ enum outcome svm_insn(struct svm_nested *n, u32 exit, u64 next_rip)
 	case SVM_EXIT_VMRUN:
 		return vmrun(n, next_rip);
 	case SVM_EXIT_VMLOAD:
-		return vmload(n);
+		return vmload(n, next_rip);
 	case SVM_EXIT_VMSAVE:
-		return vmsave(n);
+		return vmsave(n, next_rip);
 	case SVM_EXIT_STGI:
 		return set_gif(n, true);
 	case SVM_EXIT_CLGI:
 		return set_gif(n, false);
 	case SVM_EXIT_INVLPGA:
-		return invlpga(n);
+		return invlpga(n, next_rip);
 	default:
 		/* APM 3 "SKINIT": L2 is not told of it by CPUID, and there is no secure loader that
 		 * L1 could measure. */

@@ -8,6 +8,7 @@
 
 /* APM 3 "Instruction Encoding" (1.1). */
 #define LONGEST_INSTRUCTION 15
+#define ADDRESS_SIZE_PREFIX 0x67
 
 struct opcode {
 	u8 length; /* 0: no single instruction makes this exit */
@@ -123,7 +124,7 @@ static bool is_prefix(u8 byte, bool is_64_bit, u8 *repeat)
 	case 0x64:
 	case 0x65:
 	case 0x66:
-	case 0x67:
+	case ADDRESS_SIZE_PREFIX:
 		return true;
 	default:
 		return is_64_bit && (byte & 0xf0) == 0x40;
@@ -244,4 +245,16 @@ bool svm_decode_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 e
 	if (sites)
 		remember(sites, vmcb, exit, &code, length);
 	return true;
+}
+
+bool svm_has_address_prefix(const struct vmcb *vmcb, const struct nept_memory *memory, u32 count)
+{
+	struct code code;
+	u8 byte;
+
+	code_begin(&code, &vmcb->s, memory);
+	while (code.taken < count && code_next(&code, &byte))
+		if (byte == ADDRESS_SIZE_PREFIX)
+			return true;
+	return false;
 }

@@ -81,6 +81,10 @@ svm_known_next_rip(const struct svm_sites *sites, const struct vmcb *vmcb, u32 e
 	return true;
 }
 
+/* Whether one of the first `count` bytes at RIP, all of them prefixes, is the address-size prefix;
+ * `memory` as for svm_next_rip(). */
+bool svm_has_address_prefix(const struct vmcb *vmcb, const struct nept_memory *memory, u32 count);
+
 /* svm_next_rip() by decoding. `sites` may be NULL: nothing is remembered then. */
 bool svm_decode_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 			 const struct nept_memory *memory, u64 *next);

@@ -91,7 +91,7 @@ void svm_finish(struct vcpu *vcpu, enum outcome outcome);
 void svm_prepare(struct vcpu *vcpu);
 /* An interrupt shadow, RFLAGS.RF, a single step: what an instruction's end does beyond moving RIP.
  */
-void svm_advance_rare(struct vmcb *vmcb);
+void svm_advance_rare(struct vcpu *vcpu);
 
 /* svm_find_end() where L1 has not seen the instruction before, or need not remember it. */
 bool svm_find_new_end(struct vcpu *vcpu, u32 exit);
@@ -114,7 +114,7 @@ static inline void svm_advance(struct vcpu *vcpu)
 	vmcb->s.rip = vcpu->next_rip;
 	if (unlikely(vmcb->c.int_state & INT_STATE_SHADOW) ||
 	    unlikely(vmcb->s.rflags & (RFLAGS_TF | RFLAGS_RF)))
-		svm_advance_rare(vmcb);
+		svm_advance_rare(vcpu);
 }
 
 #endif

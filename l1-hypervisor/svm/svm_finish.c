@@ -15,10 +15,24 @@ static void inject(struct vmcb *vmcb, u64 event)
 	vmcb->c.event_injection = EVENT_VALID | event;
 }
 
+/* APM 2 "Exception Intercepts" (15.12): an exception of L3 that L1 raises is L2's where L2 asked
+ * for it, and L3's CR2 stays as it was. */
+static bool l2_takes(struct vcpu *vcpu, u8 vector, u64 info1, u64 info2)
+{
+	struct svm_nested *n = &svm_of(vcpu)->nested;
+	u32 exit = SVM_EXIT_EXCEPTION_DE + vector;
+
+	if (vcpu->level != 3 || !svm_l2_wants(n, exit))
+		return false;
+	svm_reflect_as(n, exit, info1, info2);
+	return true;
+}
+
 /* APM 2 "Single Stepping" (13.1.4), "Interrupt Shadows" (15.21.5); RFLAGS.RF lasts for one
  * instruction. */
-void svm_advance_rare(struct vmcb *vmcb)
+void svm_advance_rare(struct vcpu *vcpu)
 {
+	struct vmcb *vmcb = vcpu->run.vmcb;
 	bool steps = vmcb->s.rflags & RFLAGS_TF;
 
 	vmcb->c.int_state &= ~INT_STATE_SHADOW;
@@ -27,7 +41,8 @@ void svm_advance_rare(struct vmcb *vmcb)
 		return;
 	vmcb->s.dr6 |= DR6_BS;
 	svm_changed(vmcb, CLEAN_DR);
-	inject(vmcb, EVENT_TYPE_EXCEPTION | EXC_DB);
+	if (!l2_takes(vcpu, EXC_DB, 0, 0))
+		inject(vmcb, EVENT_TYPE_EXCEPTION | EXC_DB);
 }
 
 bool svm_find_new_end(struct vcpu *vcpu, u32 exit)
@@ -45,10 +60,14 @@ bool svm_find_new_end(struct vcpu *vcpu, u32 exit)
 	return svm_decode_next_rip(&v->sites, vmcb, exit, &guest_memory, &vcpu->next_rip);
 }
 
-static void raise(struct vmcb *vmcb, const struct fault *fault)
+static void raise(struct vcpu *vcpu, const struct fault *fault)
 {
+	struct vmcb *vmcb = vcpu->run.vmcb;
 	u64 event = EVENT_TYPE_EXCEPTION | fault->vector;
 
+	if (l2_takes(vcpu, fault->vector, fault->has_error_code ? fault->error_code : 0,
+		     fault->vector == EXC_PF ? fault->address : 0))
+		return;
 	if (fault->has_error_code && (vmcb->s.cr0 & CR0_PE))
 		event |= EVENT_ERROR_CODE | (u64)fault->error_code << EVENT_ERROR_SHIFT;
 	if (fault->vector == EXC_PF) {
@@ -70,7 +89,7 @@ void svm_finish(struct vcpu *vcpu, enum outcome outcome)
 		svm_advance(vcpu);
 		break;
 	case OUTCOME_EXCEPTION:
-		raise(vcpu->run.vmcb, &vcpu->fault);
+		raise(vcpu, &vcpu->fault);
 		break;
 	default:
 		panic("an outcome of VMX under SVM: %u", (u32)outcome);

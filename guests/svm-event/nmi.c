@@ -1,0 +1,210 @@
+/*
+ * NMIs that the local APIC sends to its own CPU: exits, delivery, what holds them back, and the
+ * IRET intercept by which a hypervisor learns that they may come again. APM 2 "NMI Intercept"
+ * (15.13.2), "NMI Support" (15.21.10).
+ */
+#include "guests/svm-event/event.h"
+#include "guests/lib/segments.h"
+
+/* RDI points to the APIC's command register; the destination is set already. */
+#define SEND_NMI "movl $" EVENT_NMI_COMMAND ", (%rdi)\n\tnop\n\tnop\n\t"
+
+CODE(nmi_send, 64, SEND_NMI "vmmcall\n\tvmmcall");
+CODE(nmi_clgi, 64, "clgi\n\t" SEND_NMI "mov $1, %ebx\n\tstgi\n\tnop\n\tnop\n\tvmmcall");
+
+static u32 our_nmis;
+
+static void count_ours(struct exception_frame *frame)
+{
+	(void)frame;
+	our_nmis++;
+}
+
+static void start(const char *code, u32 intercept1)
+{
+	event_unblock_nmis();
+	our_nmis = 0;
+	svm_inner_reset(code);
+	svm_inner_vmcb.c.intercept1 |= intercept1;
+	svm_inner_regs.rdi = (u64)event_nmi_register();
+}
+
+static void finish(void)
+{
+	interrupt_handle(EXC_NMI, count_ours);
+	event_unblock_nmis();
+	event_unwatch_all();
+}
+
+static void run_to(enum svm_exit want)
+{
+	struct svm_inner_exit exit;
+
+	svm_inner_run(&exit);
+	svm_inner_exited(&exit, want);
+	test_equal("EXITINTINFO.V", exit.int_info & EVENT_VALID, 0);
+}
+
+/* The exit does not take the NMI: it comes to us as soon as GIF is 1. */
+static void exits(void)
+{
+	start(nmi_send, INTERCEPT1_NMI);
+	interrupt_handle(EXC_NMI, count_ours);
+	run_to(SVM_EXIT_NMI);
+	__asm__ volatile("nop\n\tnop" : : : "memory");
+	test_equal("NMIs that we took after STGI", our_nmis, 1);
+	finish();
+}
+
+static void exit_holds_ours(void)
+{
+	struct svm_inner_exit exit;
+
+	start(nmi_send, INTERCEPT1_NMI);
+	interrupt_handle(EXC_NMI, count_ours);
+	svm_inner_enter(&exit, SVM_ENTRY_VLS);
+	svm_inner_exited(&exit, SVM_EXIT_NMI);
+	test_equal("NMIs that we took with GIF = 0", our_nmis, 0);
+	svm_stgi();
+	__asm__ volatile("nop\n\tnop" : : : "memory");
+	test_equal("NMIs that we took after STGI", our_nmis, 1);
+	finish();
+}
+
+static void clgi_holds_ours(void)
+{
+	start(event_done, 0);
+	interrupt_handle(EXC_NMI, count_ours);
+	svm_clgi();
+	event_send_nmi();
+	test_equal("NMIs that we took with GIF = 0", our_nmis, 0);
+	svm_stgi();
+	__asm__ volatile("nop\n\tnop" : : : "memory");
+	test_equal("NMIs that we took after STGI", our_nmis, 1);
+	finish();
+}
+
+static void entry_lets_it_through(void)
+{
+	struct svm_inner_exit exit;
+
+	start(event_code, INTERCEPT1_NMI);
+	interrupt_handle(EXC_NMI, count_ours);
+	svm_clgi();
+	event_send_nmi();
+	svm_inner_enter(&exit, SVM_ENTRY_VLS);
+	svm_inner_exited(&exit, SVM_EXIT_NMI);
+	test_equal("RIP, from the start of the code", svm_inner_vmcb.s.rip - (u64)event_code, 0);
+	svm_stgi();
+	__asm__ volatile("nop\n\tnop" : : : "memory");
+	test_equal("NMIs that we took after STGI", our_nmis, 1);
+	finish();
+}
+
+static void guest_clgi_holds(void)
+{
+	start(nmi_clgi, INTERCEPT1_NMI);
+	interrupt_handle(EXC_NMI, count_ours);
+	run_to(SVM_EXIT_NMI);
+	test_equal("whether the guest came to its STGI", svm_inner_regs.rbx, 1);
+	finish();
+}
+
+static void is_delivered(void)
+{
+	struct svm_inner_exit exit;
+
+	start(nmi_send, 0);
+	event_watch_inside(EXC_NMI);
+	svm_inner_run(&exit);
+	svm_inner_exited(&exit, SVM_EXIT_VMMCALL);
+	test_equal("number of events seen", event_seen.count, 1);
+	svm_inner_skip(&exit, 3);
+	svm_inner_run_to_end();
+	test_equal("number of events seen at last", event_seen.count, 1);
+	finish();
+}
+
+/* The guest's handler of an NMI is left for code that sends another: it waits for IRET. */
+static void blocks_until_iret(const char *code, u64 injected)
+{
+	struct svm_inner_exit exit;
+	u64 in_handler;
+
+	start(code, 0);
+	svm_inner_vmcb.c.event_injection = injected;
+	event_watch_inside(EXC_NMI);
+	svm_inner_run(&exit);
+	svm_inner_exited(&exit, SVM_EXIT_VMMCALL);
+	test_equal("events seen", event_seen.count, 1);
+	in_handler = svm_inner_vmcb.s.rip;
+	svm_inner_vmcb.s.rip = (u64)nmi_send;
+	svm_inner_regs.rdi = (u64)event_nmi_register();
+	svm_inner_run(&exit);
+	svm_inner_exited(&exit, SVM_EXIT_VMMCALL);
+	test_equal_or_quirk("events seen before IRET", event_seen.count, 1, injected ? 2 : 1);
+	svm_inner_vmcb.s.rip = in_handler + 3;
+	svm_inner_run(&exit);
+	svm_inner_exited(&exit, SVM_EXIT_VMMCALL);
+	test_equal("events seen after IRET", event_seen.count, 2);
+	finish();
+}
+
+static void delivered_blocks(void)
+{
+	blocks_until_iret(nmi_send, 0);
+}
+
+static void injected_blocks(void)
+{
+	blocks_until_iret(event_code, svm_event(EVENT_TYPE_NMI, EXC_NMI));
+}
+
+static void iret_exits(void)
+{
+	struct svm_inner_exit exit;
+
+	start(nmi_send, INTERCEPT1_IRET);
+	event_watch_inside(EXC_NMI);
+	svm_inner_run(&exit);
+	svm_inner_exited(&exit, SVM_EXIT_VMMCALL);
+	svm_inner_skip(&exit, 3);
+	svm_inner_run(&exit);
+	svm_inner_exited(&exit, SVM_EXIT_IRET);
+	test_equal("CS in the frame that IRET would take", ((const u64 *)svm_inner_vmcb.s.rsp)[1],
+		   SEL_CODE64);
+	svm_inner_vmcb.c.intercept1 &= ~INTERCEPT1_IRET;
+	svm_inner_run_to_end();
+	finish();
+}
+
+#define RULE_EXIT                                                                                 \
+	"NMI intercept: an NMI exits and stays pending; it is held by GIF = 0 until STGI or the " \
+	"next "                                                                                   \
+	"VMRUN"
+#define RULE_BLOCK "NMIs are blocked from an NMI's delivery to the next IRET"
+
+static const struct test tests[] = {
+	{ "an NMI exits and comes to us", RULE_EXIT, exits },
+	{ "an NMI that exited waits for STGI", RULE_EXIT, exit_holds_ours },
+	{ "CLGI holds an NMI until STGI", RULE_EXIT, clgi_holds_ours },
+	{ "an NMI held by CLGI exits at the next entry", RULE_EXIT, entry_lets_it_through },
+	{ "CLGI of the guest holds an NMI that would exit", RULE_EXIT, guest_clgi_holds },
+	{ "an NMI is delivered to the guest",
+	  "Without the intercept NMIs go through the guest's IDT", is_delivered },
+	{ "an NMI of the guest blocks NMIs until IRET", RULE_BLOCK, delivered_blocks },
+	{ "an injected NMI blocks NMIs until IRET", RULE_BLOCK, injected_blocks },
+	{ "IRET from an NMI exits by its intercept", "IRET intercept", iret_exits },
+};
+
+static u32 count(void)
+{
+	return ARRAY_SIZE(tests);
+}
+
+static void run(void)
+{
+	tests_run(tests, ARRAY_SIZE(tests));
+}
+
+const struct suite nmi_suite = { count, run };

@@ -13,6 +13,9 @@
 #include "shadow-vmcs/svm_entry.h"
 #include "shadow-vmcs/svm_hw.h"
 
+/* Exits while the flag is closed. */
+#define INTERCEPT1_HELD (INTERCEPT1_NMI | INTERCEPT1_INTR)
+
 bool svm_gif(const struct svm_nested *n)
 {
 	if (n->ways.virtual_gif)
@@ -45,7 +48,7 @@ static void close_gif(struct svm_nested *n)
 
 	n->tpr = svm_tpr_read();
 	c->int_control |= INT_V_MASKING | n->tpr;
-	c->intercept1 = n->v12.intercept1 | INTERCEPT1_NMI;
+	c->intercept1 = n->v12.intercept1 | INTERCEPT1_HELD;
 }
 
 static inline void forget_clean(struct svm_nested *n)
@@ -92,8 +95,19 @@ static void set_virtual_gif(struct svm_nested *n, bool on)
 	forget_clean(n);
 }
 
+/*
+ * QUIRK(bochs-2.7): V_INTR_MASKING does not hold interrupts while the guest's RFLAGS.IF is set.
+ * There one that waits makes an exit, again and again; L2 goes on to its STGI in interrupt shadows,
+ * which last for one instruction each.
+ */
 void svm_gif_event(struct svm_nested *n)
 {
+	struct vmcb_control *c = &n->vmcb12.vmcb->c;
+
+	if (c->int_control & INT_V_MASKING) {
+		c->int_state |= INT_STATE_SHADOW;
+		return;
+	}
 	if (!n->ways.virtual_gif)
 		return;
 	if (svm_gif(n)) {
@@ -111,7 +125,7 @@ void svm_gif_ways(struct svm_nested *n)
 
 	if (!n->ways.virtual_gif) {
 		c->int_control &= ~(INT_V_GIF | INT_V_GIF_ENABLE);
-		c->intercept1 = n->v12.intercept1 | (n->gif ? 0 : INTERCEPT1_NMI);
+		c->intercept1 = n->v12.intercept1 | (n->gif ? 0 : INTERCEPT1_HELD);
 		intercept_insns(n, INTERCEPT2_STGI | INTERCEPT2_CLGI);
 	} else {
 		if (!(c->int_control & INT_V_GIF_ENABLE))

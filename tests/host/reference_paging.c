@@ -138,7 +138,9 @@ static void walk_pae(const struct gpt_context *cpu, struct fake_memory *memory, 
 
 	if (!bit(pdpte, 0))
 		return;
-	if (bits(pdpte, 2, 1) || bits(pdpte, 8, 5) || bits(pdpte, 63, cpu->physical_bits)) {
+	/* QUIRK(qemu-7.2): bit 5 of one in memory may be set, as if it were an accessed flag. */
+	if (bits(pdpte, 2, 1) || bits(pdpte, 8, cpu->pdptes ? 5 : 6) ||
+	    bits(pdpte, 63, cpu->physical_bits)) {
 		found->present = found->reserved = true;
 		return;
 	}

@@ -78,6 +78,9 @@ void stage2_init(const struct nept_format *format, const struct memory_map *memo
 		map(start, end, MEMTYPE_WB);
 		at = end;
 	}
+	guest_memory.plain = physical(stage2.main.start);
+	guest_memory.plain_from = stage2.main.start;
+	guest_memory.plain_size = stage2.main.end - stage2.main.start;
 	map(at, 4 * GIB, MEMTYPE_UC);
 	map_absent(own.start, own.end, NEPT_R | NEPT_X);
 }
@@ -204,4 +207,4 @@ static u64 *entry_pointer(void *ctx, pa2_t at)
 	return guest_memory_is_ram(at, sizeof(u64)) ? physical(at.v) : NULL;
 }
 
-const struct nept_memory guest_memory = { .entry = entry_pointer };
+struct nept_memory guest_memory = { .entry = entry_pointer };

@@ -46,6 +46,6 @@ bool guest_memory_is_ram(pa2_t at, u64 length);
 bool guest_read(pa2_t at, void *to, u64 length);
 bool guest_write(pa2_t at, const void *from, u64 length);
 /* The memory as nested-ept wants it. */
-extern const struct nept_memory guest_memory;
+extern struct nept_memory guest_memory;
 
 #endif

@@ -4,7 +4,7 @@
  * shadow-stack control are not offered to L2; their bits are ignored ones then.
  */
 #include "nested-ept/ept.h"
-#include "nested-ept/walk_as.h"
+#include "nested-ept/fill_as.h"
 
 static u32 ept_rights(u64 entry)
 {
@@ -86,6 +86,11 @@ static enum nept_walk_result ept_walk(const struct nept_source *source, pa3_t pa
 	return nept_walk_as(&nept_format_ept, source, pa3, access, walk);
 }
 
+static enum nept_result ept_fill(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault)
+{
+	return nept_fill_as(&nept_format_ept, nept, pa3, info, fault);
+}
+
 const struct nept_format nept_format_ept = {
 	.name = "EPT",
 	.levels = 4,
@@ -105,6 +110,7 @@ const struct nept_format nept_format_ept = {
 	.leaf_entry = ept_leaf_entry,
 	.make_rules = ept_make_rules,
 	.walk = ept_walk,
+	.fill = ept_fill,
 	.root23 = ept_root23,
 	.root_pointer = ept_root_pointer,
 	.access = ept_access,

@@ -57,8 +57,22 @@ enum nept_walk_result {
 	NEPT_WALK_RETRY, /* another CPU kept changing the tables: let L3 run and fault again */
 };
 
+/* What a miss of L3 in a merged table came to. */
+enum nept_result {
+	NEPT_FILLED,    /* run L3 again */
+	NEPT_RETRY,     /* another CPU changed ept23 meanwhile; run L3 again, it faults again */
+	NEPT_VIOLATION, /* L2's table denies the access: reflect fault->info */
+	NEPT_MISCONFIG, /* L2's table is misconfigured: reflect; the information is 0 */
+	NEPT_ABSENT,    /* L2 allows it, but has no such memory or right itself: fault->pa2 */
+	NEPT_NOMEM,     /* the pool is empty: drop tables and try again */
+};
+
+#define NEPT_RESULTS (NEPT_NOMEM + 1)
+
 struct nept_source;
 struct nept_walk;
+struct nept;
+struct nept_fault;
 
 struct nept_format {
 	const char *name;
@@ -88,6 +102,8 @@ struct nept_format {
 	/* nept_walk() for this format; made by walk_as.h. */
 	enum nept_walk_result (*walk)(const struct nept_source *source, pa3_t pa3, u32 access,
 				      struct nept_walk *walk);
+	/* nept_fill() for this format; made by fill_as.h. */
+	enum nept_result (*fill)(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault);
 
 	struct nept_root23 (*root23)(u64 root_pointer);
 	/* What hardware is given to run on the table at `root`. */

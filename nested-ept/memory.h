@@ -17,6 +17,9 @@
 struct nept_memory {
 	void *ctx;
 	u64 *(*entry)(void *ctx, pa2_t at);
+	/* Most of it, without a call: `plain_size` bytes from `plain_from` on lie at `plain`. */
+	u8 *plain;
+	u64 plain_from, plain_size;
 };
 
 /* The page of ept12 or npt12 that holds an address of L2. */
@@ -37,12 +40,26 @@ struct nept_used {
 	u64 value;
 };
 
+/* Where `length` bytes at `at` are if they are in the plain part, else NULL. */
+static inline void *nept_plain(const struct nept_memory *memory, pa2_t at, u64 length)
+{
+	u64 offset = at.v - memory->plain_from;
+
+	if (likely(offset < memory->plain_size && length <= memory->plain_size - offset))
+		return memory->plain + offset;
+	return NULL;
+}
+
 static inline struct nept_used nept_read(const struct nept_memory *memory, pa2_t at)
 {
-	u64 *where = memory->entry(memory->ctx, at);
+	u64 offset = at.v - memory->plain_from;
+	u64 *where = (u64 *)(memory->plain + offset);
 
-	if (unlikely(!where))
-		return (struct nept_used){ NULL, NEPT_ABSENT_MEMORY };
+	if (unlikely(offset >= memory->plain_size)) {
+		where = memory->entry(memory->ctx, at);
+		if (!where)
+			return (struct nept_used){ NULL, NEPT_ABSENT_MEMORY };
+	}
 	return (struct nept_used){ where, __atomic_load_n(where, __ATOMIC_ACQUIRE) };
 }
 

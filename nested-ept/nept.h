@@ -18,17 +18,6 @@ struct nept {
 	const struct nept_lookup12 *lookup12;
 };
 
-enum nept_result {
-	NEPT_FILLED,    /* run L3 again */
-	NEPT_RETRY,     /* another CPU changed ept23 meanwhile; run L3 again, it faults again */
-	NEPT_VIOLATION, /* L2's table denies the access: reflect fault->info */
-	NEPT_MISCONFIG, /* L2's table is misconfigured: reflect; the information is 0 */
-	NEPT_ABSENT,    /* L2 allows it, but has no such memory or right itself: fault->pa2 */
-	NEPT_NOMEM,     /* the pool is empty: drop tables and try again */
-};
-
-#define NEPT_RESULTS (NEPT_NOMEM + 1)
-
 struct nept_fault {
 	u64 info;   /* NEPT_VIOLATION: exit qualification or error code for L2 */
 	pa2_t pa2;  /* NEPT_ABSENT: what L3's access reaches in L2's memory */
@@ -39,10 +28,18 @@ struct nept_fault {
  * L3 faulted at `pa3` in the merged table; `info` is what hardware told. Fills one leaf, or says in
  * `fault` why not.
  */
-enum nept_result nept_fill(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault);
+static inline enum nept_result nept_fill(struct nept *nept, pa3_t pa3, u64 info,
+					 struct nept_fault *fault)
+{
+	return nept->source.format->fill(nept, pa3, info, fault);
+}
 
 /* The EPTP or nCR3 to run L3 with. It tracks accessed and dirty flags when L2's does, because a
  * processor that tracks treats its reads of guest page tables as writes, and L2 may rely on it. */
-u64 nept_root_pointer(const struct nept *nept);
+static inline u64 nept_root_pointer(const struct nept *nept)
+{
+	return nept->source.format->root_pointer(nept_table_root(&nept->table),
+						 nept->source.root.tracks);
+}
 
 #endif

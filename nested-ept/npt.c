@@ -5,7 +5,7 @@
  * offered to L2; their bits are available ones then.
  */
 #include "nested-ept/npt.h"
-#include "nested-ept/walk_as.h"
+#include "nested-ept/fill_as.h"
 
 /* A PML4 entry has neither. */
 #define NPT_MBZ_PML4 (PTE_PS | PTE_G)
@@ -112,6 +112,11 @@ static enum nept_walk_result npt_walk(const struct nept_source *source, pa3_t pa
 	return nept_walk_as(&nept_format_npt, source, pa3, access, walk);
 }
 
+static enum nept_result npt_fill(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault)
+{
+	return nept_fill_as(&nept_format_npt, nept, pa3, info, fault);
+}
+
 const struct nept_format nept_format_npt = {
 	.name = "NPT",
 	.levels = 4,
@@ -131,6 +136,7 @@ const struct nept_format nept_format_npt = {
 	.leaf_entry = npt_leaf_entry,
 	.make_rules = npt_make_rules,
 	.walk = npt_walk,
+	.fill = npt_fill,
 	.root23 = npt_root23,
 	.root_pointer = npt_root_pointer,
 	.access = npt_access,

@@ -18,7 +18,8 @@
 /* The entries of one walk, by level, to set their flags when the access turns out to be allowed. */
 struct nept_trail {
 	struct nept_used used[NEPT_LEVELS_MAX + 1];
-	u32 leaf; /* level of the last one */
+	u32 leaf;  /* level of the last one */
+	u64 above; /* the AND of the values of those above it */
 };
 
 static inline __attribute__((always_inline)) enum nept_walk_result
@@ -26,7 +27,7 @@ nept_descend(const struct nept_format *format, const struct nept_source *source,
 	     struct nept_walk *walk, struct nept_trail *trail)
 {
 	const struct nept_rules *rules = source->rules;
-	const struct nept_memory *memory = source->memory;
+	const struct nept_memory memory = *source->memory;
 	u64 table = source->root.table.v;
 	u64 all = ~0ULL; /* the AND of the entries, with denying bits turned into giving ones */
 	u32 level;
@@ -35,11 +36,12 @@ nept_descend(const struct nept_format *format, const struct nept_source *source,
 	for (level = format->levels; level > 0; level--) {
 		u32 shift = nept_shift_of(level);
 		struct nept_used used =
-			nept_read(memory, PA2(table + 8 * nept_index(pa3.v, shift)));
+			nept_read(&memory, PA2(table + 8 * nept_index(pa3.v, shift)));
 
 		if (unlikely(!((rules->good_rights >> (used.value & 7)) & 1)))
 			return used.value & format->present ? NEPT_WALK_MISCONFIG
 							    : NEPT_WALK_VIOLATION;
+		trail->above = all;
 		all &= used.value ^ format->denying;
 		trail->used[level] = used;
 		table = used.value & format->address;
@@ -65,9 +67,12 @@ nept_descend(const struct nept_format *format, const struct nept_source *source,
 static inline bool nept_set_flags(const struct nept_format *format, bool write,
 				  struct nept_trail *trail)
 {
-	u32 level;
+	u32 level = format->levels;
 
-	for (level = format->levels; level >= trail->leaf; level--) {
+	/* Mostly those above the leaf have been used before. */
+	if (likely(trail->above & format->accessed))
+		level = trail->leaf;
+	for (; level >= trail->leaf; level--) {
 		u64 new = trail->used[level].value | format->accessed;
 
 		if (write && level == trail->leaf)

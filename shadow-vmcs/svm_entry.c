@@ -136,6 +136,7 @@ static void merge(struct svm_nested *n, struct svm_slot *s, u32 groups)
 	};
 
 	svm_merge(&in, groups, &s->vmcb13.vmcb->c);
+	s->msrpm23 = svm_find_msrpm(n, &s->v23);
 }
 
 /* Whether hardware still has, or gets, everything that this entry needs without another merge. */
@@ -219,10 +220,10 @@ static inline void note_mode(struct svm_nested *n)
 	svm_slot_forget_all(n);
 }
 
-enum outcome svm_enter_l3(struct svm_nested *n, pa2_t at, u64 next_rip)
+enum outcome svm_enter_l3(struct svm_nested *n, u64 next_rip)
 {
-	struct svm_slot *s = svm_slot_get(n, at);
-	const volatile struct vmcb *live = n->core->pointer(at);
+	struct svm_slot *s = n->current;
+	const volatile struct vmcb *live = s->live;
 	u64 nested = s->v23.nested_control;
 	u64 virt_ext = s->v23.virt_ext;
 	bool entered;
@@ -230,7 +231,6 @@ enum outcome svm_enter_l3(struct svm_nested *n, pa2_t at, u64 next_rip)
 
 	note_mode(n);
 	changed = changed_groups(n, s, live);
-	n->current = s;
 	n->vmcb12.vmcb->s.rip = next_rip;
 	n->vmcb12.vmcb->c.int_state = 0;
 	take_run(s, live);
@@ -248,7 +248,8 @@ enum outcome svm_enter_l3(struct svm_nested *n, pa2_t at, u64 next_rip)
 	s->injected = s->v23.event_injection;
 	s->stale = 0;
 	svm_merge_msrpm(n, s);
-	svm_flush_for_entry(n, s);
+	if (unlikely(svm_is_flush_due(n, s)))
+		svm_flush_for_entry(n, s);
 	switch_to_l3(n, s);
 	return OUTCOME_RESUME;
 }

@@ -7,8 +7,8 @@
 
 #include "shadow-vmcs/svm_nested.h"
 
-/* VMRUN of the VMCB at `at`, a page of L2's RAM; L2 goes on at `next_rip` when L3 exits. */
-enum outcome svm_enter_l3(struct svm_nested *n, pa2_t at, u64 next_rip);
+/* VMRUN of the VMCB of n->current; L2 goes on at `next_rip` when L3 exits. */
+enum outcome svm_enter_l3(struct svm_nested *n, u64 next_rip);
 
 /* #VMEXIT(INVALID): L3 did not run. */
 void svm_reflect_invalid(struct svm_nested *n);
@@ -17,10 +17,15 @@ void svm_reflect_invalid(struct svm_nested *n);
 void svm_choose_stage2(struct svm_nested *n, struct svm_slot *s);
 /* The ASID of hardware's for the slot. */
 u32 svm_asid13(const struct svm_nested *n, const struct svm_slot *s);
-/* Asks for the flush that this entry of L3 needs, if any. */
+/* Asks for the flush that this entry of L3 needs. */
 void svm_flush_for_entry(struct svm_nested *n, struct svm_slot *s);
-/* The same for L2 after an exit of L3. */
-void svm_flush_for_exit(struct svm_nested *n);
+/* Whether it needs one. Removals of the merged table matter even where L2 asked for nothing:
+ * hardware may have kept references to tables whose pages serve for others now. */
+static inline bool svm_is_flush_due(const struct svm_nested *n, const struct svm_slot *s)
+{
+	return s->v23.tlb_control || s->flush_due || n->ways.flush ||
+	       (s->npt13 && s->npt13_removals != s->npt13->nept.table.removals);
+}
 
 /* The TPR that L2 wrote with its GIF closed becomes the physical one. */
 void svm_publish_tpr(struct svm_nested *n);

@@ -46,13 +46,14 @@ static inline u64 operand(struct svm_nested *n, u64 next_rip)
  * address space. */
 static inline bool is_page(const struct svm_nested *n, u64 at)
 {
-	return !(at & (PAGE_MASK | ~BITS(n->core->physical_bits - 1, 0)));
+	return likely(!(at & (PAGE_MASK | n->env.physical_reserved)));
 }
 
 /* Whether that page is L2's RAM; the others read as ones and keep nothing. */
 static inline bool is_ram(const struct svm_nested *n, u64 at)
 {
-	return n->core->is_ram(PA2(at), PAGE_SIZE);
+	return likely(nept_plain(n->core->memory, PA2(at), PAGE_SIZE)) ||
+	       n->core->is_ram(PA2(at), PAGE_SIZE);
 }
 
 /* L3's STGI and CLGI, where L2 intercepts neither: APM 2 "Virtual GIF" (15.33). DEVIATION: without
@@ -93,9 +94,12 @@ static enum outcome vmrun(struct svm_nested *n, u64 next_rip)
 
 	if (unlikely(!is_page(n, at)))
 		return fault(n, EXC_GP, true);
-	if (unlikely(!is_ram(n, at)))
-		return vmrun_nothing(n, next_rip);
-	return svm_enter_l3(n, PA2(at), next_rip);
+	if (unlikely(n->current->at.v != at)) {
+		if (!is_ram(n, at))
+			return vmrun_nothing(n, next_rip);
+		n->current = svm_slot_get(n, PA2(at));
+	}
+	return svm_enter_l3(n, next_rip);
 }
 
 /* L2's page is RAM at the same physical address, so the instruction itself does the work on it. */

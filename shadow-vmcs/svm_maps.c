@@ -8,10 +8,6 @@
 #include "shadow-vmcs/svm_maps.h"
 #include "shadow-vmcs/svm_hw.h"
 
-/* A word of 64 bits has 32 MSRs. */
-#define WORD_OF_LOW(msr)  ((msr) / 32)
-#define WORD_OF_HIGH(msr) ((MSRPM_RANGE_BYTES / 8) + ((msr) & (MSRPM_RANGE - 1)) / 32)
-
 /* APM 2 "MSR Intercepts" (15.11): ranges from 0, 0xc0000000 and 0xc0010000. */
 bool svm_msrpm_bit(u32 msr, u32 *bit)
 {
@@ -62,29 +58,11 @@ bool svm_l2_wants_port(const struct svm_nested *n, u16 port, u32 size)
 	return svm_iopm_exits(map_of(n, n->current->v23.iopm_base, IOPM_SIZE), port, size);
 }
 
-void svm_merge_msrpm(struct svm_nested *n, const struct svm_slot *s)
+const u64 *svm_find_msrpm(const struct svm_nested *n, const struct vmcb_control *v23)
 {
-	static const u16 words[] = {
-		WORD_OF_LOW(MSR_SYSENTER_CS),
-		WORD_OF_LOW(MSR_PAT),
-		WORD_OF_HIGH(MSR_EFER),
-		WORD_OF_HIGH(MSR_FS_BASE),
-	};
-	const u64 *map12 = (const u64 *)n->maps.msrpm12;
-	u64 *map13 = (u64 *)n->maps.msrpm13;
-	const u64 *map23;
-
-	if (unlikely(!(s->v23.intercept1 & INTERCEPT1_MSR))) {
-		for (u32 i = 0; i < ARRAY_SIZE(words); i++)
-			map13[words[i]] = map12[words[i]];
-		return;
-	}
-	map23 = (const u64 *)map_of(n, s->v23.msrpm_base, MSRPM_SIZE);
-#pragma GCC unroll 4
-	for (u32 i = 0; i < ARRAY_SIZE(words); i++)
-		map13[words[i]] = map12[words[i]] |
-				  __atomic_load_n(&map23[words[i]], __ATOMIC_RELAXED);
-	svm_count_map_words(ARRAY_SIZE(words));
+	if (!(v23->intercept1 & INTERCEPT1_MSR))
+		return (const u64 *)n->maps.msrpm12;
+	return (const u64 *)map_of(n, v23->msrpm_base, MSRPM_SIZE);
 }
 
 void svm_merge_iopm(struct svm_nested *n)

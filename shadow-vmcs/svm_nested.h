@@ -43,7 +43,9 @@ struct hw_vmcb {
 };
 
 struct svm_slot {
-	pa2_t at; /* L2's VMCB; NO_VMCB when the slot is free */
+	pa2_t at;           /* L2's VMCB, a page of its RAM; NO_VMCB when the slot is free */
+	struct vmcb *live;  /* where L1 sees it */
+	const u64 *msrpm23; /* where L1 sees L2's MSR map, or what is to be merged in its place */
 	u64 last_use;
 	struct vmcb_control v23; /* L2's controls: the copy that was checked */
 	struct hw_vmcb vmcb13;
@@ -110,7 +112,7 @@ struct svm_nested {
 	u64 vm_cr;      /* MSR VM_CR as L2 has it */
 	u64 hsave_pa;   /* MSR VM_HSAVE_PA as L2 has it */
 
-	struct svm_slot *current; /* what L3 runs on, while *level is 3 */
+	struct svm_slot *current; /* what L3 runs on, while *level is 3, or ran on last */
 	struct svm_slot slot[SVM_SLOTS];
 	u64 clock;
 	struct nept_cache cache; /* npt13s, by nested CR3 and ASID of L2 */
@@ -167,7 +169,8 @@ void svm_drop_page(struct svm_nested *n, u64 address, u32 asid23);
 
 /* --- svm_slot.c --- */
 
-/* The slot of L2's VMCB at `at`: found, or the least recently used one with everything stale. */
+/* The slot of L2's VMCB at `at`, a page of its RAM: found, or the least recently used one with
+ * everything stale. */
 struct svm_slot *svm_slot_get(struct svm_nested *n, pa2_t at);
 /* Everything is stale, everywhere: the ways or what L2 is offered have changed. */
 void svm_slot_forget_all(struct svm_nested *n);

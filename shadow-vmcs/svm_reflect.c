@@ -74,7 +74,8 @@ static inline void switch_to_l2(struct svm_nested *n, const struct vmcb_save *sa
 	n->run->vmcb_at = n->vmcb12.at.v;
 	*n->level = 2;
 	svm_host_interrupts(false);
-	svm_flush_for_exit(n);
+	if (unlikely(n->ways.flush))
+		svm_flush(vmcb12, TLB_FLUSH_ALL);
 	if (svm_gif(n))
 		svm_set_gif(n, false);
 }
@@ -83,7 +84,7 @@ void svm_reflect_as(struct svm_nested *n, u64 code, u64 info1, u64 info2)
 {
 	struct svm_slot *s = n->current;
 	const struct vmcb *from = s->vmcb13.vmcb;
-	struct vmcb *to = n->core->pointer(s->at);
+	struct vmcb *to = s->live;
 
 	to->c.exit_code = code;
 	to->c.exit_info1 = info1;
@@ -109,7 +110,7 @@ void svm_reflect(struct svm_nested *n)
 void svm_reflect_invalid(struct svm_nested *n)
 {
 	struct svm_slot *s = n->current;
-	struct vmcb *to = n->core->pointer(s->at);
+	struct vmcb *to = s->live;
 	struct vmcb *vmcb12 = n->vmcb12.vmcb;
 
 	to->c.exit_code = SVM_CODE_INVALID;

@@ -31,6 +31,7 @@ struct svm_slot *svm_slot_get(struct svm_nested *n, pa2_t at)
 	}
 	s = least_recently_used(n);
 	s->at = at;
+	s->live = n->core->pointer(at);
 	s->stale = CLEAN_ALL;
 found:
 	s->last_use = ++n->clock;

@@ -56,27 +56,17 @@ static void flush_for_l2(struct svm_nested *n, struct svm_slot *s)
 	}
 }
 
-/* Removals of the merged table matter even where L2 asked for nothing: hardware may have kept
- * references to tables whose pages serve for others now. */
 void svm_flush_for_entry(struct svm_nested *n, struct svm_slot *s)
 {
-	bool removed = s->npt13 && s->npt13_removals != s->npt13->nept.table.removals;
-
-	if (unlikely(s->v23.tlb_control))
+	if (s->v23.tlb_control)
 		flush_for_l2(n, s);
-	else if (unlikely(removed || s->flush_due))
-		flush_one(n, s);
-	if (unlikely(n->ways.flush))
+	else if (n->ways.flush)
 		svm_flush(s->vmcb13.vmcb, TLB_FLUSH_ALL);
+	else
+		flush_one(n, s);
 	s->flush_due = false;
 	if (s->npt13)
 		s->npt13_removals = s->npt13->nept.table.removals;
-}
-
-void svm_flush_for_exit(struct svm_nested *n)
-{
-	if (unlikely(n->ways.flush))
-		svm_flush(n->vmcb12.vmcb, TLB_FLUSH_ALL);
 }
 
 void svm_drop_stage2(struct svm_nested *n)

@@ -148,6 +148,7 @@ static void init_slots(struct svm_nested *n)
 		n->slot[i].at = NO_VMCB;
 		n->slot[i].vmcb13 = svm_vmcb_new();
 	}
+	n->current = &n->slot[0];
 	svm_slot_forget_all(n);
 }
 

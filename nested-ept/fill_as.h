@@ -1,18 +1,25 @@
 /*
- * Filling a merged table: walk L2's table, look the result up in L1's, compose, insert.
+ * Filling a merged table for a format known when compiling: walk L2's table, look the result up in
+ * L1's, compose, insert. Each format's file includes this and offers the result as its `fill`.
  */
-#include "nested-ept/nept.h"
-#include "nested-ept/compose.h"
+#ifndef NESTED_EPT_FILL_AS_H
+#define NESTED_EPT_FILL_AS_H
 
-enum nept_result nept_fill(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault)
+#include "nested-ept/compose.h"
+#include "nested-ept/nept.h"
+#include "nested-ept/walk_as.h"
+
+/* What nept_fill() says, with `format` a constant. */
+static inline __attribute__((always_inline)) enum nept_result
+nept_fill_as(const struct nept_format *format, struct nept *nept, pa3_t pa3, u64 info,
+	     struct nept_fault *fault)
 {
-	const struct nept_format *format = nept->source.format;
 	u32 access = format->access(info);
 	struct nept_walk walk;
 	struct nept_page12 page;
 	struct nept_leaf13 leaf;
 
-	switch (nept_walk(&nept->source, pa3, access, &walk)) {
+	switch (nept_walk_as(format, &nept->source, pa3, access, &walk)) {
 	case NEPT_WALK_OK:
 		break;
 	case NEPT_WALK_VIOLATION:
@@ -34,8 +41,4 @@ enum nept_result nept_fill(struct nept *nept, pa3_t pa3, u64 info, struct nept_f
 									   : NEPT_NOMEM;
 }
 
-u64 nept_root_pointer(const struct nept *nept)
-{
-	return nept->source.format->root_pointer(nept_table_root(&nept->table),
-						 nept->source.root.tracks);
-}
+#endif

@@ -27,6 +27,7 @@ static struct vm vm;
 static const struct multiboot_module *module;
 static char profiles[LIST_MAX], ways[LIST_MAX];
 static bool stage2_wanted;
+static u32 guest_level; /* 3, but for Nestbeds in Nestbed */
 
 static void read_words(const char *words)
 {
@@ -119,8 +120,9 @@ static void report(const char *profile, const char *way)
 	if (vm.end == VM_BROKEN)
 		tap_note("%s 0x%lx", vm.broken, vm.broken_at);
 	else if (!good)
-		tap_note("L3 ended with status %u", vm.status);
-	tap_ok(good, "L3 ran to its end, profile %s%s%s", profile, *way ? ", " : "", way);
+		tap_note("L%u ended with status %u", guest_level, vm.status);
+	tap_ok(good, "L%u ran to its end, profile %s%s%s", guest_level, profile, *way ? ", " : "",
+	       way);
 }
 
 static void run(const char *profile, const char *way)
@@ -168,7 +170,8 @@ int main(const struct guest_args *args)
 	if (!module)
 		guest_fail("hv needs a module named l3: the image that it is to run");
 	find_memory(args);
-	cpuid_init((level ? level : LEVEL_OF_HV) + 1);
+	guest_level = (level ? level : LEVEL_OF_HV) + 1;
+	cpuid_init(guest_level);
 
 	tap_plan(count_items(profiles) * (*ways ? count_items(ways) : 1));
 	if (!*ways)

@@ -193,17 +193,17 @@ def make_plans(arguments: argparse.Namespace) -> list[Plan]:
     return [make_plan(machine, halves[name], limits) for name, machine in machines.items()]
 
 
-def common_fields(plan: Plan, outcome: Outcome) -> dict:
+def common_fields(part: Part, outcome: Outcome) -> dict:
     """What every row of one machine says."""
-    platform = plan.platform
+    platform = part.plan.platform
     start = next(iter(outcome.of_kind("start")), {})
     model = platform.cpu_model if platform.name != "kvm" else start.get("cpu", "unknown")
     return {
         "platform": platform.name,
         "platform_version": platform.version,
         "cpu_model": model,
-        "backend": plan.half.extension,
-        "ticks": platform.ticks,
+        "backend": part.plan.half.extension,
+        "ticks": platform.ticks(part.boot.cpus),
         "commit": commands.commit(),
     }
 
@@ -213,7 +213,7 @@ def collect(plan: Plan, parts: list[Part], outcomes: list[Outcome]) -> list[dict
     rows = []
     for part, outcome in zip(parts, outcomes):
         if part.plan is plan:
-            rows += results.parse(outcome.serial, common_fields(plan, outcome), part.ways)
+            rows += results.parse(outcome.serial, common_fields(part, outcome), part.ways)
     return sorted(rows, key=lambda row: row["level"])
 
 

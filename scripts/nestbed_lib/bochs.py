@@ -79,7 +79,6 @@ class Bochs:
     extra: tuple[str, ...] = ()  # more lines of configuration
 
     name = "bochs"
-    ticks = "instructions"
 
     @property
     def cpu_model(self) -> str:
@@ -92,6 +91,11 @@ class Bochs:
         query = ["dpkg-query", "-W", "-f", "${Version}", "bochs"]
         found = subprocess.run(query, capture_output=True, text=True, check=False)
         return f"bochs {found.stdout or 'unknown'}"
+
+    @staticmethod
+    def ticks(_cpus: int) -> str:
+        """What the guests' time-stamp counter counts."""
+        return "instructions"
 
     def environment(self) -> dict[str, str]:
         """What the process needs in its environment."""

@@ -95,7 +95,7 @@ def result_object(platform: Platform, boot: Boot, outcome: Outcome) -> dict:
         "platform_version": platform.version,
         "cpu_model": platform.cpu_model,
         "backend": backend,
-        "ticks": platform.ticks,
+        "ticks": platform.ticks(boot.cpus),
         "commit": commit(),
         "l1_words": boot.words,
         "modules": [{"file": str(m.path), "text": m.text} for m in boot.modules],

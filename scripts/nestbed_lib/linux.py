@@ -250,13 +250,13 @@ def overhead(here: int | None, native: int | None) -> float | None:
     return 100 * (here - native) / native
 
 
-def comparison_table(platform: Platform, boots: dict[str, Boots]) -> Table:
+def comparison_table(ticks_are: str, boots: dict[str, Boots]) -> Table:
     """Ticks to user space of each boot, and of the guest in it, and what they took beyond the
     native ones."""
     release = next(iter(boots.values())).release
     table = Table(title=f"Linux {release} to user space", title_justify="left")
     table.add_column("boot")
-    table.add_column(platform.ticks, justify="right")
+    table.add_column(ticks_are, justify="right")
     table.add_column("overhead", justify="right")
     native = boots.get(NATIVE)
     for name, here in boots.items():
@@ -309,7 +309,7 @@ def finish(
     boots = {NATIVE: native} if native else {}
     boots[NATIVE if arguments.native else UNDER_NESTBED] = here
     if here.release != "unknown":
-        out.print(comparison_table(platform, boots))
+        out.print(comparison_table(platform.ticks(boot.cpus), boots))
     if here.good:
         return 0
     if here.failed:

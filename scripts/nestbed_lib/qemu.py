@@ -81,10 +81,11 @@ class Qemu:
     cpu: str = MODEL
     channels: tuple[str, ...] = ("-serial", "file:com1.txt", "-debugcon", "stdio")
 
-    @property
-    def ticks(self) -> str:
-        """What the guests' time-stamp counter counts."""
-        return "instructions" if self.name == "tcg" else "cycles"
+    def ticks(self, cpus: int) -> str:
+        """What the guests' time-stamp counter counts; TCG counts instructions of one CPU only."""
+        if self.name != "tcg":
+            return "cycles"
+        return "instructions" if cpus == 1 else "cycles of the host"
 
     @property
     def cpu_model(self) -> str:

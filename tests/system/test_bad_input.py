@@ -80,8 +80,33 @@ def test_an_image_larger_than_memory_is_refused(nestbed, image):
     assert nestbed("run", "--l2", big, "--memory", "64").one_sentence()
 
 
-def test_a_platform_without_vmx_is_named(nestbed):
-    assert "VMX" in nestbed("run", "--platform", "tcg", "--silence", "20").one_sentence()
+TCG = ["--platform", "tcg"]
+EPYC = [*TCG, "--cpu", "EPYC,+svm,+npt"]
+SKYLAKE = ["--platform", "bochs", "--cpu", "corei7_skylake_x"]
+
+
+@pytest.mark.parametrize(
+    "machine, way, words",
+    [
+        (TCG, "vmcs=trap", "vmcs= has no meaning here, since this CPU has SVM"),
+        (TCG, "ept=nested-lazy", "ept= has no meaning here, since this CPU has SVM"),
+        (TCG, "vls=virtual", "virtual VMLOAD and VMSAVE, which this CPU lacks"),
+        (EPYC, "gif=virtual", "virtual global interrupt flag, which this CPU lacks"),
+        (SKYLAKE, "vmcb=copy-all", "vmcb= has no meaning here, since this CPU has VMX"),
+        (SKYLAKE, "npt=nested-lazy", "npt= has no meaning here, since this CPU has VMX"),
+    ],
+)
+def test_a_way_that_the_cpu_lacks_is_refused(nestbed, machine, way, words):
+    assert words in nestbed("run", *machine, "--strategy", way).one_sentence()
+
+
+def test_a_cpu_with_neither_extension_is_named(nestbed):
+    said = nestbed("run", *TCG, "--cpu", "EPYC,-svm")
+    assert "neither VMX nor SVM" in said.one_sentence()
+
+
+def test_emulated_platforms_cannot_be_named_too(nestbed):
+    assert "--emulated" in nestbed("bench", "--emulated", *TCG).one_sentence()
 
 
 def test_a_baseline_needs_a_reason(nestbed):

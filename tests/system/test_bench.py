@@ -1,14 +1,14 @@
 """The exit-cost experiment: exact figures, and how far below the others' they must be."""
 
 import pytest
-from catalogue import BOCHS, case_name
+from catalogue import BOCHS, TCG, case_name
 from nestbed_lib import baseline, results
 
 FIELDS = set(
     "platform cpu_model backend commit level op profile state n ticks_min ticks_median"
     " ticks_max".split()
 )
-PLACES = (BOCHS,)
+PLACES = (BOCHS, TCG)
 LIMITED = [
     (place, reference)
     for place in PLACES
@@ -31,7 +31,7 @@ def limit_name(value) -> str:
 def bench_fixture(tmp_path_factory, nestbed):
     """What the command said, and the directory with its results."""
     directory = tmp_path_factory.mktemp("results")
-    return nestbed("bench", "--platform", "bochs", "--results", directory), directory
+    return nestbed("bench", "--emulated", "--results", directory), directory
 
 
 @pytest.fixture(name="rows", scope="module")
@@ -50,7 +50,7 @@ def rows_in(rows, place):
 def test_it_writes_a_table_and_pictures(bench):
     said, directory = bench
     assert said.status == 0, said.err
-    for words in ("vmread_trapped", "touch", "KVM", "run.jsonl", "run.png"):
+    for words in ("vmread_trapped", "stgi_clgi", "touch", "KVM", "run.jsonl", "run.png"):
         assert words in said.out
     for place in PLACES:
         for way in place.lacking:

@@ -4,12 +4,12 @@ import json
 
 import catalogue
 import pytest
-from catalogue import BOCHS, case_name
+from catalogue import BOCHS, EPYC, RYZEN, TCG, case_name
 from nestbed_lib import machine, paths
 from nestbed_lib.boot import nestbed_boot
 
 WORDS = "ops=cpuid,vmcall,touch n=3 cold=off"
-DEPTHS = [(BOCHS, 2)]
+DEPTHS = [(BOCHS, 2), (TCG, 4), (EPYC, 3), (RYZEN, 3)]
 L1 = {"ev": "start", "depth": 1}
 L2 = {"ev": "start", "depth": 2}
 
@@ -35,17 +35,19 @@ def test_the_bench_runs_in_the_innermost(run_in, place, depth):
 
 
 def test_the_tool_prints_a_table_for_each_depth(nestbed):
-    said = nestbed("run", "--depth", 2, "--append", WORDS, "--exits")
+    said = nestbed("run", "--platform", "tcg", "--depth", 4, "--append", WORDS, "--exits")
     assert said.status == 0, said.err
-    for words in ("Exits that L1 saw", "Exits that L2 saw", "the outermost first"):
-        assert words in said.err
+    assert "the outermost first" in said.err
+    for depth in (1, 2, 3, 4):
+        assert f"Exits that L{depth} saw" in said.err
 
 
-def test_a_guest_hypervisor_runs_in_the_innermost(nestbed):
-    l3 = ["--l3", "bench", "--l3-append", f"{WORDS} tap=sub"]
-    said = nestbed("run", "--depth", 2, *l3, "--append", "profile=kvm")
+@pytest.mark.parametrize("platform, depth", [("bochs", 2), ("tcg", 3)])
+def test_a_guest_hypervisor_runs_in_the_innermost(nestbed, platform, depth):
+    l3 = ["--l3", "bench", "--l3-append", f"{WORDS} tap=sub", "--append", "profile=kvm"]
+    said = nestbed("run", "--platform", platform, "--depth", depth, *l3)
     assert said.status == 0, said.err
-    assert '"level":4' in said.out
+    assert f'"level":{depth + 2},' in said.out
 
 
 def test_each_nestbed_has_its_own_ways(nestbed, tmp_path):

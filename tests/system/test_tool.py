@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 import tiny
+from catalogue import BOCHS, RYZEN, TCG
 from conftest import TOOL
 from nestbed_lib import paths
 from nestbed_lib.boot import Module, nestbed_boot
@@ -57,6 +58,16 @@ def test_the_result_file_tells_everything(nestbed, tmp_path):
     assert {"start", "exits", "accesses"} <= {event["ev"] for event in result["log"]}
 
 
+def test_the_result_file_tells_the_backend(nestbed, tmp_path):
+    file = tmp_path / "run.json"
+    said = nestbed("run", "--strategy", "gif=virtual", "--append", QUICK, "--json", file)
+    assert said.status == 0, said.err
+    result = json.loads(file.read_text())
+    assert (result["platform"], result["cpu_model"], result["backend"]) == ("tcg", "max", "svm")
+    expected = {"vmcb": "clean-bits", "vls": "trap", "gif": "virtual", "npt": "nested-lazy"}
+    assert result["strategies"] == expected | {"tlb": "asid"}
+
+
 def test_the_exit_table_is_printed_on_request(nestbed):
     said = nestbed("run", "--append", QUICK, "--exits", "--l1-append", "stats=full")
     assert said.status == 0
@@ -73,12 +84,12 @@ def test_modules_and_words_reach_l2(run, image):
         assert run(nestbed_boot(kernel, modules=modules)).good == (count == 2)
 
 
-@pytest.mark.parametrize("cpus", [1, 2, 4])
-def test_two_runs_are_identical(run, cpus):
+@pytest.mark.parametrize("place, cpus", [(BOCHS, 1), (BOCHS, 2), (BOCHS, 4), (TCG, 1), (RYZEN, 1)])
+def test_two_runs_are_identical(run_in, place, cpus):
     boot = nestbed_boot(
         paths.image("hv"), "profile=kvm", paths.image("bench"), L3_WORDS, cpus=cpus
     )
-    first, second = run(boot), run(boot)
+    first, second = run_in(place, boot), run_in(place, boot)
     assert first.good
     assert (first.serial, first.events) == (second.serial, second.events)
     assert first.of_kind("start")[0]["cpus"] == cpus

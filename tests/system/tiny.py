@@ -8,8 +8,9 @@ LOAD_AT = 0x100000
 HEADER = struct.Struct("<8I")
 
 # All code below is 32-bit code, as Multiboot starts it.
-# mov $0x8900, %dx; mov $'D', %al; out %al, (%dx); 1: hlt; jmp 1b
-LEAVE_WELL = bytes.fromhex("66ba0089" "b044" "ee" "f4" "ebfd")
+# By the ports of QEMU and of Bochs: xor %eax, %eax; out %eax, $0xf4; mov $0x8900, %dx;
+# mov $'D', %al; out %al, (%dx); 1: hlt; jmp 1b
+LEAVE_WELL = bytes.fromhex("31c0" "e7f4" "66ba0089" "b044" "ee" "f4" "ebfd")
 CPUID = bytes.fromhex("0fa2")
 # cli; 1: jmp 1b
 SPIN = bytes.fromhex("fa" "ebfe")

@@ -1,6 +1,6 @@
 /*
- * The SVM instructions, emulated for L2: operands, effects. That EFER.SVME is set and CPL is 0 has
- * been seen to already.
+ * The SVM instructions, emulated for L2: CPL, operands, effects. That EFER.SVME is set has been
+ * seen to already.
  */
 #include "l1-hypervisor/leaf/x86.h"
 #include "shadow-vmcs/svm_entry.h"
@@ -130,8 +130,12 @@ static enum outcome invlpga(struct svm_nested *n, u64 next_rip)
 	return OUTCOME_ADVANCE;
 }
 
+/* APM 3 "VMLOAD" and its like: "#GP(0): CPL was not zero", which comes before the exit.
+ * QUIRK(linux-6.1): below, KVM takes that fault for an exit. */
 enum outcome svm_insn(struct svm_nested *n, u32 exit, u64 next_rip)
 {
+	if (unlikely(n->run->vmcb->s.cpl))
+		return fault(n, EXC_GP, true);
 	switch (exit) {
 	case SVM_EXIT_VMRUN:
 		return vmrun(n, next_rip);

@@ -56,7 +56,8 @@ static void move_high_after_checks(void)
 	memory_move_high(taken, memory_map_top(&boot.map));
 }
 
-/* A CPU that L2 must not have. It stays in VMX root operation, where INIT does not reach it. */
+/* A CPU that L2 must not have. It stays in VMX root operation, or with GIF clear, where INIT does
+ * not reach it. */
 __attribute__((noreturn)) static void stay_away(void)
 {
 	for (;;)
@@ -78,6 +79,8 @@ static void run_other_cpu(void)
 	backend.wait_for_sipi(this_vcpu());
 	if (startup_wait(&vector))
 		backend.start_up(this_vcpu(), vector);
+	else if (!backend.waits_for_sipi)
+		stay_away();
 	vcpu_loop();
 }
 

@@ -14,7 +14,8 @@
 /* Begins to watch if any of L2's `cpus` is to be started. On CPU 0, with ept12. */
 void startup_watch(u32 cpus);
 bool startup_is_watched(void);
-/* Ends the watch; CPUs that still wait do so in hardware from now on. */
+/* Ends the watch; CPUs that still wait do so in hardware from now on, or on SVM, which has no such
+ * state, are lost to L2. */
 void startup_unwatch(void);
 
 /* Whether L2's page at this address is, or was, watched. */

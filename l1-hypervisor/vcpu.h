@@ -68,6 +68,8 @@ struct backend {
 	bool (*probe)(const struct options *options, struct refusal *why);
 	/* Once, on CPU 0: builds L2's second-level table from its memory map. */
 	void (*machine_init)(const struct memory_map *map);
+	/* Whether a CPU of a guest's can wait for a start-up IPI without L1. */
+	bool waits_for_sipi;
 	/* Enables virtualization on this CPU and makes `vcpu` ready to start L2 or wait. */
 	void (*vcpu_init)(struct vcpu *vcpu, const struct options *options);
 	void (*start)(struct vcpu *vcpu, const struct load_plan *plan);

@@ -227,6 +227,17 @@ static void remember(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 		sites->site[exit % SVM_SITE_SETS][sites->replaced++ % SVM_SITE_WAYS] = site;
 }
 
+u32 svm_code(const struct vmcb *vmcb, const struct nept_memory *memory, u8 *to, u32 size)
+{
+	struct code code;
+	u32 count = 0;
+
+	code_begin(&code, &vmcb->s, memory);
+	while (count < size && code_next(&code, &to[count]))
+		count++;
+	return count;
+}
+
 bool svm_decode_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 			 const struct nept_memory *memory, u64 *next)
 {

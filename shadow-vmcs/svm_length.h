@@ -85,6 +85,9 @@ svm_known_next_rip(const struct svm_sites *sites, const struct vmcb *vmcb, u32 e
  * `memory` as for svm_next_rip(). */
 bool svm_has_address_prefix(const struct vmcb *vmcb, const struct nept_memory *memory, u32 count);
 
+/* Reads up to `size` bytes of the guest's code at RIP; how many it got, at most 15. */
+u32 svm_code(const struct vmcb *vmcb, const struct nept_memory *memory, u8 *to, u32 size);
+
 /* svm_next_rip() by decoding. `sites` may be NULL: nothing is remembered then. */
 bool svm_decode_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 			 const struct nept_memory *memory, u64 *next);

@@ -83,6 +83,12 @@ void svm_vcpu_init(struct vcpu *vcpu, const struct options *options);
 bool svm_set_ways(struct vcpu *vcpu, const struct ways *ways, struct refusal *why);
 void svm_forget_stage2(struct vcpu *vcpu);
 
+/* --- svm_apic.c --- */
+
+/* Whether the nested page fault at `at` was a store to the local APIC that L1 watches; it is done.
+ */
+bool svm_apic_store(struct vcpu *vcpu, u64 at);
+
 /* --- svm_finish.c --- */
 
 /* Applies what an outcome does to the guest that runs: the only place that raises exceptions, and

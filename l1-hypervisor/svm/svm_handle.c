@@ -121,6 +121,8 @@ enum outcome svm_handle_npf(struct vcpu *vcpu, u32 exit)
 	u64 at = vmcb->c.exit_info2;
 
 	(void)exit;
+	if (svm_apic_store(vcpu, at))
+		return OUTCOME_RESUME;
 	/* An event whose delivery this interrupted is delivered again. L1 injects nothing that L2's
 	 * instructions could bring back. */
 	vmcb->c.event_injection = svm_event_again(vmcb->c.exit_int_info, 0);

@@ -5,6 +5,7 @@
 #include "l1-hypervisor/apic.h"
 #include "l1-hypervisor/cpu.h"
 #include "l1-hypervisor/leaf/x86.h"
+#include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/svm/svm.h"
 #include "shadow-vmcs/svm_maps.h"
 
@@ -57,6 +58,8 @@ void svm_intercept_msrs(u8 *msrpm)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(intercepts); i++)
 		set_exits(msrpm, intercepts[i].msr, intercepts[i].exits, true);
+	if (startup_is_watched())
+		set_exits(msrpm, MSR_X2APIC_ICR, MSR_WRITE, true);
 }
 
 /* Outside of the maps' ranges there are only MSRs of a hypervisor below. */
@@ -121,6 +124,8 @@ static bool write_machine(struct vcpu *vcpu, u32 msr, u64 value)
 	switch (msr) {
 	case MSR_APIC_BASE:
 		return write_apic_base(vcpu, value);
+	case MSR_X2APIC_ICR:
+		return (apic_is_x2apic() && startup_icr_write(value)) || wrmsr_safe(msr, value);
 	case MSR_GS_BASE:
 		if (!is_canonical(value, vcpu->run.vmcb->s.cr4 & CR4_LA57 ? 57 : 48))
 			return false;

@@ -110,6 +110,7 @@ static void dump(struct vcpu *vcpu)
 const struct backend vmx_backend = {
 	.name = "vmx",
 	.vendor = VENDOR_VMX,
+	.waits_for_sipi = true,
 	.accesses = { ACCESS_NAME(vmreads), ACCESS_NAME(vmwrites), ACCESS_NAME(vmptrlds),
 		      ACCESS_NAME(invepts), ACCESS_NAME(invvpids) },
 	.is_there = vmx_is_there,

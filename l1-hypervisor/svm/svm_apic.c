@@ -1,0 +1,42 @@
+/*
+ * L2's stores to the local APIC while L1 watches it.
+ */
+#include "l1-hypervisor/startup.h"
+#include "l1-hypervisor/store.h"
+#include "l1-hypervisor/svm/svm.h"
+
+static u64 operand(const struct vcpu *vcpu, u32 number)
+{
+	enum reg reg = reg_of_number(number);
+
+	return reg == REG_RSP ? vcpu->run.vmcb->s.rsp : vcpu->regs.r[reg];
+}
+
+static bool read_store(const struct vmcb *vmcb, struct store *store)
+{
+	bool code64 = (vmcb->s.efer & EFER_LMA) && (vmcb->s.cs.attributes & SEG_L);
+	bool code32 = vmcb->s.cs.attributes & SEG_DB;
+	u8 code[INSN_MAX];
+
+	return (code32 || code64) &&
+	       store_decode(code, svm_code(vmcb, &guest_memory, code, sizeof(code)), code64, store);
+}
+
+bool svm_apic_store(struct vcpu *vcpu, u64 at)
+{
+	struct store store;
+
+	if (!startup_is_apic(at))
+		return false;
+	if (!startup_is_watched())
+		return true;
+	if (vcpu->level != 2 || !read_store(vcpu->run.vmcb, &store)) {
+		startup_unwatch();
+		return true;
+	}
+	startup_apic_write(at & PAGE_MASK,
+			   store.is_immediate ? store.immediate : (u32)operand(vcpu, store.reg));
+	vcpu->next_rip = vcpu->rip + store.length;
+	svm_advance(vcpu);
+	return true;
+}

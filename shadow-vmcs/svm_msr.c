@@ -5,14 +5,14 @@
 #include "l1-hypervisor/leaf/x86.h"
 #include "shadow-vmcs/svm_nested.h"
 
+bool svm_svme(const struct svm_nested *n)
+{
+	return *n->level == 2 ? n->svme : !n->current->svme_is_off;
+}
+
 static u64 efer(const struct svm_nested *n)
 {
-	u64 value = n->run->vmcb->s.efer;
-
-	/* L3 runs with SVME set, as L2 had to ask for. */
-	if (*n->level == 2 && !n->svme)
-		value &= ~EFER_SVME;
-	return value;
+	return n->run->vmcb->s.efer & ~(svm_svme(n) ? 0 : EFER_SVME);
 }
 
 /* APM 2 "Extended Feature Enable Register (EFER)" (3.1.7): a reserved bit is #GP, and so is a
@@ -32,6 +32,8 @@ static bool write_efer(struct svm_nested *n, u64 value)
 		return false;
 	if (*n->level == 2)
 		n->svme = value & EFER_SVME;
+	else
+		n->current->svme_is_off = !(value & EFER_SVME);
 	vmcb->s.efer = (value & ~EFER_LMA) | (old & EFER_LMA) | EFER_SVME;
 	svm_changed(vmcb, CLEAN_CR);
 	return true;

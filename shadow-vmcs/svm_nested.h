@@ -55,6 +55,7 @@ struct svm_slot {
 	u64 npt13_removals;      /* of its table at the last flush */
 	u64 injected;            /* the event that the last entry injected */
 	bool flush_due;          /* the ASID may still have translations of another table */
+	bool svme_is_off; /* L3 has cleared its EFER.SVME since its VMRUN; hardware's is on */
 };
 
 /* What nested SVM needs of the core. Pointers of L2 are checked by the callee. */
@@ -134,6 +135,8 @@ enum outcome svm_insn(struct svm_nested *n, u32 exit, u64 next_rip);
 
 /* Whether L2's global interrupt flag is set. */
 bool svm_gif(const struct svm_nested *n);
+/* Whether EFER.SVME of whoever runs is set, as that guest has it. */
+bool svm_svme(const struct svm_nested *n);
 void svm_set_gif(struct svm_nested *n, bool on);
 /* Makes vmcb12 agree with the ways and with L2's EFER.SVME; an open GIF stays open. */
 void svm_gif_ways(struct svm_nested *n);

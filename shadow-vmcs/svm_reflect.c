@@ -37,8 +37,8 @@ static inline void give_state(const struct svm_nested *n, struct vmcb_save *to,
 }
 
 /* What only some L2s use. */
-static inline void give_rare_state(struct svm_nested *n, const struct svm_slot *s,
-				   struct vmcb_save *to, const struct vmcb_save *from)
+static inline void give_rare_state(struct svm_nested *n, struct svm_slot *s, struct vmcb_save *to,
+				   const struct vmcb_save *from)
 {
 	if (s->npt13)
 		to->g_pat = from->g_pat;
@@ -46,6 +46,11 @@ static inline void give_rare_state(struct svm_nested *n, const struct svm_slot *
 		n->vmcb12.vmcb->s.g_pat = from->g_pat;
 	if (unlikely(s->v23.virt_ext & VIRT_EXT_LBR))
 		give_save(to, from, CLEAN_LBR);
+	if (unlikely(s->svme_is_off)) {
+		to->efer &= ~EFER_SVME;
+		s->svme_is_off = false;
+		s->stale |= BIT32(CLEAN_CR);
+	}
 }
 
 static inline void give_information(const struct svm_slot *s, struct vmcb_control *to,

@@ -43,9 +43,10 @@ static enum outcome io(struct vcpu *vcpu, u32 exit)
 	return OUTCOME_ADVANCE;
 }
 
-/* The SVM instructions of L3, which always has EFER.SVME. */
 static enum outcome insn(struct vcpu *vcpu, u32 exit)
 {
+	if (!svm_svme(&svm_of(vcpu)->nested))
+		return svm_fault(vcpu, EXC_UD, false, 0);
 	if (!svm_find_end(vcpu, exit))
 		return OUTCOME_RESUME;
 	return svm_insn(&svm_of(vcpu)->nested, exit, vcpu->next_rip);

@@ -19,8 +19,8 @@ from .boot import Boot
 POLL_SECONDS = 0.02
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 COMPLAINTS_KEPT = 12
-# Errors and panics of Bochs, which calls an EPT violation an error; QEMU's are all it prints.
-BOCHS_COMPLAINT = re.compile(r"^\d+[ep]\[(?!.*EPT violation)")
+# Errors and panics of Bochs, which calls some exits errors; QEMU's are all it prints.
+BOCHS_COMPLAINT = re.compile(r"^\d+[ep]\[(?!.*(EPT violation|SVM VMEXIT))")
 # TCG says so of every feature that it lacks of a processor's model.
 MODEL_WARNING = re.compile(r"warning: TCG doesn't support requested feature")
 # kvm-unit-tests leave by the same port whether they passed or not; their last line tells.

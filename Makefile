@@ -77,7 +77,7 @@ help: ## list the targets
 
 # --- What a fresh machine runs: set up first, then build, then work ---
 
-run: setup ## run the exit-cost benchmark under every way: table, results/run.jsonl and .png
+run: setup ## measure exits with VMX and SVM in every way: table, results/run.jsonl and .png
 	$(MAKE) -j$(JOBS) all
 	scripts/nestbed bench
 
@@ -108,7 +108,7 @@ style: ## check formatting, headers, layers, scripts
 debug: all ## run under the platform's debugger with symbols (PLATFORM=bochs|tcg, L2=image)
 	scripts/nestbed debug $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(L2),--l2 $(L2))
 
-fields: $(BUILD)/tools/fields ## print the VMCS field table
+fields: $(BUILD)/tools/fields ## print the tables of VMCS and VMCB fields
 	@$<
 
 clean: ## remove build/ and results/
@@ -217,8 +217,8 @@ $(BUILD)/tools/%: $(BUILD)/host/scripts/%.o $(BUILD)/host/pure.a
 
 FORCE:
 
-.PHONY: all guests host-tests help run test test-host test-long test-kvm baseline setup style debug fields \
-	clean FORCE
+.PHONY: all guests host-tests help run test test-host test-long test-kvm baseline setup style \
+	debug fields clean FORCE
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -8,7 +8,7 @@ from rich.table import Table
 from .experiment import Half, words
 from .results import find
 
-WIDTH = 110
+WIDTH = 116
 FIGURES = ("ticks_min", "ticks_median", "ticks_max", "hw_exits_per_op")
 
 

@@ -11,7 +11,7 @@ from catalogue import Place
 from nestbed_lib import bochs, boot, machine, paths
 
 TOOL = paths.ROOT / "scripts" / "nestbed"
-TOOL_SECONDS = 600
+TOOL_SECONDS = 900
 LIMITS = machine.Limits(silence=60, total=600)
 
 

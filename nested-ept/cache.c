@@ -79,20 +79,29 @@ static struct nept_slot *victim_for(struct nept_cache *cache, struct nept_slot *
 	return victim;
 }
 
-enum nept_result nept_cache_fill(struct nept_cache *cache, struct nept_slot *slot, pa3_t pa3,
-				 u64 info, struct nept_fault *fault)
+/* The pool is empty: other tables are dropped until there is room. */
+static enum nept_result fill_by_eviction(struct nept_cache *cache, struct nept_slot *slot,
+					 pa3_t pa3, u64 info, struct nept_fault *fault)
 {
 	struct nept_slot *victim = NULL;
-	enum nept_result result;
+	enum nept_result result = NEPT_NOMEM;
 
-	for (;;) {
-		result = nept_fill(&slot->nept, pa3, info, fault);
-		if (likely(result != NEPT_NOMEM) || victim == slot)
-			break;
+	while (result == NEPT_NOMEM && victim != slot) {
 		victim = victim_for(cache, slot);
 		nept_table_clear(&victim->nept.table);
 		cache->stats.evictions++;
+		result = nept_fill(&slot->nept, pa3, info, fault);
 	}
+	return result;
+}
+
+enum nept_result nept_cache_fill(struct nept_cache *cache, struct nept_slot *slot, pa3_t pa3,
+				 u64 info, struct nept_fault *fault)
+{
+	enum nept_result result = nept_fill(&slot->nept, pa3, info, fault);
+
+	if (unlikely(result == NEPT_NOMEM))
+		result = fill_by_eviction(cache, slot, pa3, info, fault);
 	cache->stats.results[result]++;
 	return result;
 }

@@ -14,7 +14,7 @@
 #define NPT_CACHING_PCD 2U
 #define NPT_CACHING_PAT 4U
 
-static u32 npt_rights(u64 entry)
+static inline __attribute__((always_inline)) u32 npt_rights(u64 entry)
 {
 	if (!(entry & PTE_P))
 		return 0;
@@ -29,13 +29,13 @@ static u64 pat_bit(u32 shift)
 }
 
 /* The index into the PAT. */
-static u32 npt_caching(u64 entry, u32 shift)
+static inline __attribute__((always_inline)) u32 npt_caching(u64 entry, u32 shift)
 {
 	return (entry & PTE_PWT ? NPT_CACHING_PWT : 0) | (entry & PTE_PCD ? NPT_CACHING_PCD : 0) |
 	       (entry & pat_bit(shift) ? NPT_CACHING_PAT : 0);
 }
 
-static u64 npt_leaf_entry(u32 shift, u32 rights, u32 caching)
+static inline __attribute__((always_inline)) u64 npt_leaf_entry(u32 shift, u32 rights, u32 caching)
 {
 	u64 leaf = PTE_P | PTE_U | PTE_A | PTE_D;
 
@@ -94,7 +94,7 @@ static u64 npt_root_pointer(pa1_t root, bool tracks)
 	return root.v;
 }
 
-static u32 npt_access(u64 info)
+static inline __attribute__((always_inline)) u32 npt_access(u64 info)
 {
 	return NEPT_R | (info & PF_W ? NEPT_W : 0) | (info & PF_I ? NEPT_X : 0);
 }

@@ -73,6 +73,8 @@ void svm_intercept_msrs(u8 *msrpm);
 
 /* Exits of L3 that L2 does not want: L1 serves them for L3. */
 enum outcome svm_handle_for_l3(struct vcpu *vcpu, u32 exit);
+/* The most frequent one: a miss in npt13 or npt12. */
+svm_handler svm_handle_npf_of_l3;
 
 /* Makes `fault` the outcome. */
 enum outcome svm_fault(struct vcpu *vcpu, u8 vector, bool has_error_code, u32 error_code);

@@ -17,6 +17,7 @@ static svm_handler *const handlers[SVM_EXITS] = {
 __attribute__((noinline)) static void handle_level3(struct vcpu *vcpu, u32 exit)
 {
 	struct svm_nested *n = &svm_of(vcpu)->nested;
+	enum outcome outcome;
 
 	trace_add(&vcpu->trace, vcpu->rip, exit | TRACE_LEVEL3);
 	if (svm_l2_wants(n, exit)) {
@@ -26,7 +27,10 @@ __attribute__((noinline)) static void handle_level3(struct vcpu *vcpu, u32 exit)
 		return;
 	}
 	stats_count(&vcpu->stats, 3, BY_L1, exit);
-	svm_finish(vcpu, svm_handle_for_l3(vcpu, exit));
+	outcome = likely(exit == SVM_EXIT_NPF) ? svm_handle_npf_of_l3(vcpu, exit)
+					       : svm_handle_for_l3(vcpu, exit);
+	if (unlikely(outcome != OUTCOME_RESUME && outcome != OUTCOME_REFLECT))
+		svm_finish(vcpu, outcome);
 }
 
 static void handle(struct vcpu *vcpu)

@@ -8,7 +8,7 @@
 #include "shadow-vmcs/svm_exits.h"
 #include "shadow-vmcs/svm_maps.h"
 
-static enum outcome stage2(struct vcpu *vcpu, u32 exit)
+enum outcome svm_handle_npf_of_l3(struct vcpu *vcpu, u32 exit)
 {
 	struct svm_nested *n = &svm_of(vcpu)->nested;
 
@@ -55,8 +55,6 @@ static enum outcome insn(struct vcpu *vcpu, u32 exit)
 enum outcome svm_handle_for_l3(struct vcpu *vcpu, u32 exit)
 {
 	switch (exit) {
-	case SVM_EXIT_NPF:
-		return stage2(vcpu, exit);
 	case SVM_EXIT_IOIO:
 		return io(vcpu, exit);
 	case SVM_EXIT_CPUID:

@@ -1,6 +1,6 @@
 /*
  * VMRUN of L2 and the way back, field by field: what L3 runs on, what L2 finds in its VMCB
- * afterwards, which groups are looked at again, which translations are flushed.
+ * afterwards, which groups are looked at again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -307,155 +307,6 @@ static void port_maps(void **state)
 	svm_assert_safe();
 }
 
-/* The flush that hardware is asked for at the next entry of the VMCB. */
-static u32 flush_of_entry(u32 index)
-{
-	u32 how;
-
-	assert_true(svm_vmrun(index));
-	how = svm_machine.run.vmcb->c.tlb_control;
-	svm_back_to_l2();
-	return how;
-}
-
-/* APM 2 "TLB Flush" (15.16.2): what L2 asks for reaches hardware, and nothing else is flushed. */
-static void flushes_are_those_that_l2_asks_for(void **state)
-{
-	struct vmcb *l2s = svm_vmcb_make(0, svm_guest_64);
-
-	(void)state;
-	flush_of_entry(0);
-	for (u32 i = 0; i < 3; i++)
-		assert_int_equal(flush_of_entry(0), TLB_KEEP);
-	l2s->c.tlb_control = TLB_FLUSH_ASID;
-	assert_int_equal(flush_of_entry(0), TLB_FLUSH_ASID);
-	l2s->c.tlb_control = TLB_FLUSH_NON_GLOBAL;
-	assert_int_equal(flush_of_entry(0), TLB_FLUSH_ASID);
-	l2s->c.tlb_control = TLB_FLUSH_ALL;
-	assert_int_equal(flush_of_entry(0), TLB_FLUSH_ALL);
-	l2s->c.tlb_control = TLB_KEEP;
-	assert_int_equal(flush_of_entry(0), TLB_KEEP);
-	/* An ASID that now stands for another nested table. */
-	memcpy(svm_ram[PAGE_NPT + 4], svm_ram[PAGE_NPT], PAGE_SIZE);
-	l2s->c.ncr3 = svm_page(PAGE_NPT + 4).v;
-	l2s->c.clean = ~BIT32(CLEAN_NP);
-	assert_int_not_equal(flush_of_entry(0), TLB_KEEP);
-	assert_int_equal(flush_of_entry(0), TLB_KEEP);
-	/* With tlb=flush every entry flushes, and so does every exit. */
-	n->ways.flush = true;
-	svm_slot_forget_all(n);
-	assert_int_equal(flush_of_entry(0), TLB_FLUSH_ALL);
-	assert_int_equal(n->vmcb12.vmcb->c.tlb_control, TLB_FLUSH_ALL);
-}
-
-/* L3 misses, is filled, and misses no more until L2 takes the translation away. */
-static bool misses(u64 at)
-{
-	struct nept_page12 page;
-
-	nept_table_find(&n->current->npt13->nept.table, PA2(at), &page);
-	return page.rights == 0;
-}
-
-static void merged_tables_live_as_long_as_l2_says(void **state)
-{
-	struct vmcb *l2s = svm_vmcb_make(0, svm_guest_64);
-
-	(void)state;
-	for (u32 how = 0; how < 4; how++) {
-		assert_true(svm_vmrun(0));
-		assert_true(misses(0x2000));
-		svm_hardware_exits(SVM_CODE_NPF, NPF_FINAL_ADDRESS | PF_U, 0x2123);
-		assert_false(svm_l2_wants(n, SVM_EXIT_NPF));
-		assert_int_equal(svm_stage2_miss(n), OUTCOME_RESUME);
-		assert_false(misses(0x2000));
-		svm_assert_safe();
-		svm_back_to_l2();
-		assert_true(svm_vmrun(0));
-		assert_false(misses(0x2000));
-		svm_back_to_l2();
-		/* The ways to take it away. */
-		if (how == 0)
-			l2s->c.tlb_control = TLB_FLUSH_ASID;
-		else if (how == 1)
-			l2s->c.tlb_control = TLB_FLUSH_ALL;
-		else {
-			svm_machine.regs.r[REG_RCX] = how == 2 ? l2s->c.asid : 5;
-			svm_execute(SVM_EXIT_INVLPGA, 0x2000);
-			assert_int_equal(fake_svm.invlpga_asid, how == 2 ? 2 : 6);
-			assert_int_equal(fake_svm.invlpga_address, 0x2000);
-		}
-		assert_true(svm_vmrun(0));
-		assert_int_equal(misses(0x2000), how != 3);
-		if (how != 3)
-			assert_int_not_equal(svm_machine.run.vmcb->c.tlb_control, TLB_KEEP);
-		svm_back_to_l2();
-		l2s->c.tlb_control = 0;
-	}
-	/* INVLPGA for ASID 0 is for L2's own translations. */
-	svm_machine.regs.r[REG_RCX] = 0;
-	svm_execute(SVM_EXIT_INVLPGA, 0x2000);
-	assert_int_equal(fake_svm.invlpga_asid, ASID_L2);
-}
-
-/* APM 2 "Nested versus Guest Page Faults, Fault Ordering" (15.25.6): L2 hears of the misses that
- * its own table makes, as of its own. */
-static void misses_of_l2s_own(void **state)
-{
-	struct vmcb *l2s = svm_vmcb_make(0, svm_guest_64);
-	u64 *leaf = (u64 *)svm_ram[PAGE_NPT + 3];
-
-	(void)state;
-	leaf[3] = 0;
-	leaf[4] &= ~PTE_W;
-	leaf[5] |= BIT(45);
-	leaf[6] |= PTE_NX;
-	static const struct {
-		u64 at, info, told;
-	} cases[] = {
-		{ 0x3010, NPF_FINAL_ADDRESS | PF_U, NPF_FINAL_ADDRESS | PF_U },
-		{ 0x4020, NPF_GUEST_TABLE | PF_U | PF_W, NPF_GUEST_TABLE | PF_U | PF_W | PF_P },
-		{ 0x5030, NPF_FINAL_ADDRESS | PF_U, NPF_FINAL_ADDRESS | PF_U | PF_P | PF_RSVD },
-		{ 0x6040, NPF_FINAL_ADDRESS | PF_U | PF_I, NPF_FINAL_ADDRESS | PF_U | PF_I | PF_P },
-	};
-
-	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
-		assert_true(svm_vmrun(0));
-		svm_hardware_exits(SVM_CODE_NPF, cases[i].info, cases[i].at);
-		assert_int_equal(svm_stage2_miss(n), OUTCOME_REFLECT);
-		assert_int_equal(svm_machine.level, 2);
-		assert_true(l2s->c.exit_code == SVM_CODE_NPF);
-		assert_int_equal(l2s->c.exit_info1, cases[i].told);
-		assert_int_equal(l2s->c.exit_info2, cases[i].at);
-	}
-	/* Where L2 maps what it has not, L1 is asked for it once, and L2 hears of it. */
-	assert_true(svm_vmrun(0));
-	svm_hardware_exits(SVM_CODE_NPF, NPF_FINAL_ADDRESS | PF_U, 0x1f0000);
-	assert_int_equal(svm_stage2_miss(n), OUTCOME_REFLECT);
-	assert_int_equal(svm_machine.touches, 1);
-}
-
-/* An event that a miss interrupted is delivered again; L2's own is not lost. */
-static void interrupted_events_are_delivered_again(void **state)
-{
-	u64 event = EVENT_VALID | EVENT_TYPE_INTR | 0x41;
-	struct vmcb *l2s = svm_vmcb_make(0, svm_guest_64);
-
-	(void)state;
-	l2s->c.event_injection = event;
-	assert_true(svm_vmrun(0));
-	assert_int_equal(svm_machine.run.vmcb->c.event_injection, event);
-	svm_machine.run.vmcb->c.exit_int_info = event;
-	svm_hardware_exits(SVM_CODE_NPF, NPF_FINAL_ADDRESS | PF_U | PF_W, 0x2000);
-	assert_int_equal(svm_stage2_miss(n), OUTCOME_RESUME);
-	assert_int_equal(svm_machine.run.vmcb->c.event_injection, event);
-	/* It arrives; L2 sees its field as hardware leaves it. */
-	svm_machine.run.vmcb->c.exit_int_info = 0;
-	svm_back_to_l2();
-	assert_int_equal(l2s->c.event_injection & EVENT_VALID, 0);
-	assert_int_equal(l2s->c.exit_int_info, 0);
-}
-
 /* APM 3, the operands of VMRUN, VMLOAD and VMSAVE. */
 static void operands_are_checked(void **state)
 {
@@ -551,10 +402,6 @@ int main(void)
 		cmocka_unit_test_setup(more_vmcbs_than_slots, make),
 		cmocka_unit_test_setup(msr_maps, make),
 		cmocka_unit_test_setup(port_maps, make),
-		cmocka_unit_test_setup(flushes_are_those_that_l2_asks_for, make),
-		cmocka_unit_test_setup(merged_tables_live_as_long_as_l2_says, make),
-		cmocka_unit_test_setup(misses_of_l2s_own, make),
-		cmocka_unit_test_setup(interrupted_events_are_delivered_again, make),
 		cmocka_unit_test_setup(operands_are_checked, make),
 		cmocka_unit_test_setup(interrupts_are_masked_as_l2_has_it, make),
 		cmocka_unit_test_setup(pat_without_nested_paging, make),

@@ -1,6 +1,7 @@
 """The command line of scripts/nestbed: every subcommand, its arguments and examples."""
 
 import argparse
+import signal
 
 from . import bench, bochs, commands, conformance, debug, linux, peer, platforms
 from .console import complain
@@ -165,6 +166,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Runs the tool; the process status."""
+    # Ended by SIGTERM it takes its machines along, as it does when interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = make_parser().parse_args()
     try:
         return arguments.function(arguments)

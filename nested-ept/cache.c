@@ -134,3 +134,9 @@ void nept_cache_drop_all(struct nept_cache *cache)
 	for (i = 0; i < NEPT_CACHE_SLOTS; i++)
 		drop(cache, &cache->slots[i]);
 }
+
+void nept_cache_set_features(struct nept_cache *cache, const struct nept_features *features)
+{
+	cache->config.format->make_rules(features, &cache->config.rules);
+	nept_cache_drop_all(cache);
+}

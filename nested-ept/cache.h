@@ -65,6 +65,9 @@ static inline bool nept_slot_take_invept(struct nept_cache *cache, struct nept_s
 	return true;
 }
 
+/* The machine that L2's tables are made for is another one now: all merged tables are emptied. */
+void nept_cache_set_features(struct nept_cache *cache, const struct nept_features *features);
+
 /* L2 executed INVEPT, single-context: every table with this EPTP's address is emptied. */
 void nept_cache_drop_context(struct nept_cache *cache, u64 root_pointer23);
 /* L2 executed INVEPT, global; or L1 changed ept12 or wants a cold start. */

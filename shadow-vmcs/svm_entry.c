@@ -206,18 +206,24 @@ static inline void switch_to_l3(struct svm_nested *n, struct svm_slot *s)
 	*n->level = 3;
 }
 
-/* The rules on nested paging, and the format of L2's tables, depend on L2's own paging. */
+static __attribute__((noinline)) void change_mode(struct svm_nested *n, u64 mode)
+{
+	n->mode = mode;
+	n->env.host_paging = mode & CR0_PG;
+	n->env.host_long_mode = mode & EFER_LMA;
+	n->features23.no_execute = mode & EFER_NXE;
+	nept_cache_set_features(&n->cache, &n->features23);
+	svm_slot_forget_all(n);
+}
+
+/* The rules on nested paging, and the reserved bits of L2's tables, depend on L2's own paging. */
 static inline void note_mode(struct svm_nested *n)
 {
 	const struct vmcb_save *s = &n->vmcb12.vmcb->s;
-	bool paging = s->cr0 & CR0_PG;
-	bool long_mode = s->efer & EFER_LMA;
+	u64 mode = (s->cr0 & CR0_PG) | (s->efer & (EFER_LMA | EFER_NXE));
 
-	if (likely(paging == n->env.host_paging && long_mode == n->env.host_long_mode))
-		return;
-	n->env.host_paging = paging;
-	n->env.host_long_mode = long_mode;
-	svm_slot_forget_all(n);
+	if (unlikely(mode != n->mode))
+		change_mode(n, mode);
 }
 
 enum outcome svm_enter_l3(struct svm_nested *n, u64 next_rip)

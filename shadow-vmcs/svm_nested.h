@@ -116,7 +116,9 @@ struct svm_nested {
 	struct svm_slot *current; /* what L3 runs on, while *level is 3, or ran on last */
 	struct svm_slot slot[SVM_SLOTS];
 	u64 clock;
-	struct nept_cache cache; /* npt13s, by nested CR3 and ASID of L2 */
+	u64 mode; /* L2's paging at its last VMRUN, as svm_entry.c compares it */
+	struct nept_features features23; /* of L2's nested tables */
+	struct nept_cache cache;         /* npt13s, by nested CR3 and ASID of L2 */
 };
 
 /* A group of a VMCB has changed: hardware must not use what it may have kept of it. */

@@ -118,6 +118,17 @@ static enum outcome run_again(struct svm_nested *n)
 	return OUTCOME_RESUME;
 }
 
+/* L2 hears of its own table's fault as of a page fault of its own: fetches are told of where NX or
+ * SMEP makes them differ (APM 2 "Page-Fault Error Code" (8.4.2)). */
+static void reflect_miss(struct svm_nested *n, u64 info, u64 at)
+{
+	const struct vmcb_save *save12 = &n->vmcb12.vmcb->s;
+
+	if (unlikely(!(save12->efer & EFER_NXE) && !(save12->cr4 & CR4_SMEP)))
+		info &= ~PF_I;
+	svm_reflect_as(n, SVM_CODE_NPF, info, at);
+}
+
 enum outcome svm_stage2_miss(struct svm_nested *n)
 {
 	struct svm_slot *s = n->current;
@@ -130,16 +141,16 @@ enum outcome svm_stage2_miss(struct svm_nested *n)
 	case NEPT_RETRY:
 		return run_again(n);
 	case NEPT_VIOLATION:
-		svm_reflect_as(n, SVM_CODE_NPF, fault.info, at);
+		reflect_miss(n, fault.info, at);
 		break;
 	case NEPT_MISCONFIG:
-		svm_reflect_as(n, SVM_CODE_NPF, npt_reserved_fault(info), at);
+		reflect_miss(n, npt_reserved_fault(info), at);
 		break;
 	case NEPT_ABSENT:
 		/* npt12 gets memory above 4 GiB only when it is touched. */
 		if (n->core->touch(fault.pa2, fault.access))
 			return run_again(n);
-		svm_reflect_as(n, SVM_CODE_NPF, info & ~PF_P, at);
+		reflect_miss(n, info & ~PF_P, at);
 		break;
 	case NEPT_NOMEM:
 		n->core->abort("L1 has no memory left to translate L3's; give it more with "

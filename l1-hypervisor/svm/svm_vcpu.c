@@ -104,7 +104,6 @@ static void init_cache(struct svm_nested *n)
 	struct nept_features features = {
 		.physical_bits = n->core->physical_bits,
 		.max_shift = svm_max_shift(),
-		.no_execute = n->env.efer_allowed & EFER_NXE,
 	};
 	struct nept_cache_config config = {
 		.format = &nept_format_npt,
@@ -117,6 +116,7 @@ static void init_cache(struct svm_nested *n)
 	count = count < POOL_PAGES_MAX ? count : POOL_PAGES_MAX;
 	pages = memory_pages(count);
 	nept_pool_init(pool, pages, physical_of(pages), (u32)count);
+	n->features23 = features;
 	nept_format_npt.make_rules(&features, &config.rules);
 	if (!nept_cache_init(&n->cache, &config))
 		end_with_error("Nestbed's own memory is too small for nesting; give it more with "

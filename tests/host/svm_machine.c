@@ -98,8 +98,7 @@ static struct hw_vmcb own_vmcb(u32 page)
 static void make_stage2(struct svm_nested *n)
 {
 	struct nept_features features = { .physical_bits = SVM_GUEST_WIDTH,
-					  .max_shift = NEPT_SHIFT_1G,
-					  .no_execute = true };
+					  .max_shift = NEPT_SHIFT_1G };
 	struct nept_cache_config config = { .format = &nept_format_npt,
 					    .memory = memory,
 					    .lookup12 = { &npt12, nept_table_find },
@@ -111,6 +110,7 @@ static void make_stage2(struct svm_nested *n)
 	assert_true(nept_table_init(&npt12, &nept_format_npt, &pool));
 	assert_true(nept_map(&npt12, &all, NEPT_SHIFT_1G));
 	svm_machine.core.ncr3_12 = nept_table_root(&npt12).v;
+	n->features23 = features;
 	nept_format_npt.make_rules(&features, &config.rules);
 	assert_true(nept_cache_init(&n->cache, &config));
 }

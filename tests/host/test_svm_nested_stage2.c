@@ -151,6 +151,36 @@ static void misses_of_l2s_own(void **state)
 	assert_int_equal(svm_machine.touches, 1);
 }
 
+/* Reserved bits and what is told of a fetch follow L2's own EFER.NXE and CR4.SMEP. */
+static void misses_follow_l2s_own_mode(void **state)
+{
+	struct vmcb *l2s = svm_vmcb_make(0, svm_guest_64);
+	u64 *leaf = (u64 *)svm_ram[PAGE_NPT + 3];
+	u64 info = NPF_FINAL_ADDRESS | PF_U | PF_I;
+
+	(void)state;
+	leaf[3] = 0;
+	leaf[6] |= PTE_NX;
+	for (u32 mode = 0; mode < 8; mode++) {
+		bool nx = mode & 1, smep = mode & 2;
+		u64 fetch = nx || smep ? PF_I : 0;
+		struct vmcb_save *save12 = &n->vmcb12.vmcb->s;
+
+		save12->efer = (save12->efer & ~EFER_NXE) | (nx ? EFER_NXE : 0);
+		save12->cr4 = (save12->cr4 & ~CR4_SMEP) | (smep ? CR4_SMEP : 0);
+		l2s->c.clean = mode & 4 ? ~0U : 0;
+		assert_true(svm_vmrun(0));
+		svm_hardware_exits(SVM_CODE_NPF, info, 0x3000);
+		assert_int_equal(svm_stage2_miss(n), OUTCOME_REFLECT);
+		assert_int_equal(l2s->c.exit_info1, (info & ~PF_I) | fetch);
+		assert_true(svm_vmrun(0));
+		svm_hardware_exits(SVM_CODE_NPF, info, 0x6000);
+		assert_int_equal(svm_stage2_miss(n), OUTCOME_REFLECT);
+		assert_int_equal(l2s->c.exit_info1,
+				 (info & ~PF_I) | fetch | PF_P | (nx ? 0 : PF_RSVD));
+	}
+}
+
 /* An event that a miss interrupted is delivered again; L2's own is not lost. */
 static void interrupted_events_are_delivered_again(void **state)
 {
@@ -178,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup(flushes_are_those_that_l2_asks_for, make),
 		cmocka_unit_test_setup(merged_tables_live_as_long_as_l2_says, make),
 		cmocka_unit_test_setup(misses_of_l2s_own, make),
+		cmocka_unit_test_setup(misses_follow_l2s_own_mode, make),
 		cmocka_unit_test_setup(interrupted_events_are_delivered_again, make),
 	};
 

@@ -10,7 +10,6 @@
 #define SEND_NMI "movl $" EVENT_NMI_COMMAND ", (%rdi)\n\tnop\n\tnop\n\t"
 
 CODE(nmi_send, 64, SEND_NMI "vmmcall\n\tvmmcall");
-CODE(nmi_clgi, 64, "clgi\n\t" SEND_NMI "mov $1, %ebx\n\tstgi\n\tnop\n\tnop\n\tvmmcall");
 
 static u32 our_nmis;
 
@@ -101,15 +100,6 @@ static void entry_lets_it_through(void)
 	finish();
 }
 
-static void guest_clgi_holds(void)
-{
-	start(nmi_clgi, INTERCEPT1_NMI);
-	interrupt_handle(EXC_NMI, count_ours);
-	run_to(SVM_EXIT_NMI);
-	test_equal("whether the guest came to its STGI", svm_inner_regs.rbx, 1);
-	finish();
-}
-
 static void is_delivered(void)
 {
 	struct svm_inner_exit exit;
@@ -189,7 +179,6 @@ static const struct test tests[] = {
 	{ "an NMI that exited waits for STGI", RULE_EXIT, exit_holds_ours },
 	{ "CLGI holds an NMI until STGI", RULE_EXIT, clgi_holds_ours },
 	{ "an NMI held by CLGI exits at the next entry", RULE_EXIT, entry_lets_it_through },
-	{ "CLGI of the guest holds an NMI that would exit", RULE_EXIT, guest_clgi_holds },
 	{ "an NMI is delivered to the guest",
 	  "Without the intercept NMIs go through the guest's IDT", is_delivered },
 	{ "an NMI of the guest blocks NMIs until IRET", RULE_BLOCK, delivered_blocks },

@@ -25,15 +25,17 @@ void exception_handle(struct exception_frame *frame);
 static struct gate idt[VECTORS] __attribute__((aligned(16)));
 
 /* SDM 3A "64-Bit Mode IDT". */
+void exceptions_replace_stub(u32 vector, u64 stub)
+{
+	idt[vector].low = (stub & 0xffff) | ((u64)SEL_CODE64 << 16) | (GATE_INTERRUPT64 << 32) |
+			  (((stub >> 16) & 0xffff) << 48);
+	idt[vector].high = stub >> 32;
+}
+
 void exceptions_init(void)
 {
-	for (u32 i = 0; i < VECTORS; i++) {
-		u64 at = exception_stubs[i];
-
-		idt[i].low = (at & 0xffff) | ((u64)SEL_CODE64 << 16) | (GATE_INTERRUPT64 << 32) |
-			     (((at >> 16) & 0xffff) << 48);
-		idt[i].high = at >> 32;
-	}
+	for (u32 i = 0; i < VECTORS; i++)
+		exceptions_replace_stub(i, exception_stubs[i]);
 }
 
 void exceptions_use_nmi_stack(void)

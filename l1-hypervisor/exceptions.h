@@ -28,6 +28,8 @@ void exceptions_init(void);
 /* From now on an NMI changes to a stack of its own (cpu.h). That takes L1's TSS, so TR must be L1's
  * whenever L1 runs. */
 void exceptions_use_nmi_stack(void);
+/* From now on this vector goes to an assembly entry of the caller's. */
+void exceptions_replace_stub(u32 vector, u64 stub);
 /* Makes it current on this CPU. */
 void exceptions_load(void);
 /* Where it is, for the host state of a VMCS. */

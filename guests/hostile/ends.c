@@ -4,10 +4,12 @@
 #include "guests/hostile/hostile.h"
 #include "guests/lib/inner.h"
 #include "guests/lib/segments.h"
+#include "guests/lib/svm_inner.h"
 #include "l1-hypervisor/leaf/insn.h"
 
 CODE(end_spin, 64, "1:\tjmp 1b");
 CODE(end_vmcall, 64, "vmcall");
+CODE(end_ud, 64, "ud2");
 
 int hostile_triple_fault(const struct hostile *h)
 {
@@ -25,7 +27,7 @@ int hostile_spin(const struct hostile *h)
 		__asm__ volatile("cli");
 }
 
-int hostile_spin_level3(const struct hostile *h)
+int hostile_vmx_spin_level3(const struct hostile *h)
 {
 	struct inner_exit exit;
 
@@ -33,6 +35,30 @@ int hostile_spin_level3(const struct hostile *h)
 	inner_init();
 	inner_reset(end_spin, NULL);
 	inner_run(&exit);
+	return 0;
+}
+
+int hostile_svm_spin_level3(const struct hostile *h)
+{
+	struct svm_inner_exit exit;
+
+	(void)h;
+	svm_inner_init();
+	svm_inner_reset(end_spin);
+	svm_inner_run(&exit);
+	return 0;
+}
+
+/* An entry without an IDT, its first event a fault; nobody asked for the end of this guest. */
+int hostile_svm_shutdown_level3(const struct hostile *h)
+{
+	struct svm_inner_exit exit;
+
+	(void)h;
+	svm_inner_init();
+	svm_inner_reset(end_ud);
+	svm_inner_vmcb.s.idtr.limit = 0;
+	svm_inner_run(&exit);
 	return 0;
 }
 

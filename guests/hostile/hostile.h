@@ -14,16 +14,26 @@ struct hostile {
 	u64 theirs; /* an address behind our memory: L1's, as its own end is nobody's */
 };
 
-/* Executes random VMX instructions with random operands. */
-int hostile_fuzz(const struct hostile *h);
+/* Each executes random instructions of its extension with random operands. */
+int hostile_vmx_fuzz(const struct hostile *h);
+int hostile_svm_fuzz(const struct hostile *h);
 
-/* Gives VMX pointers to memory that is not ours. */
-int hostile_point(const struct hostile *h);
+/* Each gives its extension pointers to memory that is not ours. */
+int hostile_vmx_point(const struct hostile *h);
+int hostile_svm_point(const struct hostile *h);
+
+/* Does what would end the platform itself if L1 let it through. */
+int hostile_svm_deadly(const struct hostile *h);
+
+/* Intercepts a triple fault of its inner guest. */
+int hostile_svm_shutdown(const struct hostile *h);
 
 /* These do not return. */
 int hostile_triple_fault(const struct hostile *h);
 int hostile_spin(const struct hostile *h);
-int hostile_spin_level3(const struct hostile *h);
+int hostile_vmx_spin_level3(const struct hostile *h);
+int hostile_svm_spin_level3(const struct hostile *h);
+int hostile_svm_shutdown_level3(const struct hostile *h);
 int hostile_abort(const struct hostile *h);
 
 #endif

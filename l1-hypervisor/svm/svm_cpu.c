@@ -4,7 +4,9 @@
 #include "l1-hypervisor/svm/svm.h"
 
 #include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/exceptions.h"
 #include "l1-hypervisor/leaf/insn.h"
+#include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/memory.h"
 #include "l1-hypervisor/stage2.h"
 #include "nested-ept/npt.h"
@@ -20,6 +22,7 @@
 
 void svm_enter(struct vcpu *vcpu);
 void svm_enter_by_msr(struct vcpu *vcpu);
+extern const char svm_debug_stub[];
 
 static struct svm_caps platform;
 
@@ -87,6 +90,7 @@ u32 svm_max_shift(void)
 
 void svm_machine_init(const struct memory_map *map)
 {
+	exceptions_replace_stub(EXC_DB, (u64)svm_debug_stub);
 	stage2_init(&nept_format_npt, map, svm_max_shift(), svm_physical_bits());
 }
 

@@ -164,7 +164,7 @@ static const struct pointer pointers[] = {
 
 #define WITHOUT_EPT (ARRAY_SIZE(pointers) - 2)
 
-int hostile_point(const struct hostile *h)
+int hostile_vmx_point(const struct hostile *h)
 {
 	const struct {
 		const char *name;

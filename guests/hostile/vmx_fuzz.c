@@ -4,6 +4,7 @@
  * where the inner guest starts, so that it leaves at once.
  */
 #include "guests/hostile/hostile.h"
+#include "guests/hostile/random.h"
 #include "guests/lib/exceptions.h"
 #include "guests/lib/inner.h"
 #include "guests/lib/tap.h"
@@ -14,65 +15,50 @@
 
 CODE(fuzz_code, 64, "vmcall");
 
-static u64 state;
 static const struct hostile *hostile;
 static struct vmx_region regions[4];
 static u8 canary[PAGE_SIZE] __attribute__((aligned(4096)));
 static u32 entries;
 
-/* xorshift64* */
-static u64 random(void)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return state * 0x2545f4914f6cdd1dULL;
-}
-
-static u64 below(u64 limit)
-{
-	return (random() >> 32) % limit;
-}
-
 /* Mostly our own regions, else something odd. */
 static u64 random_pointer(void)
 {
-	switch (below(8)) {
+	switch (random_below(8)) {
 	case 0:
-		return hostile->theirs + below(256) * PAGE_SIZE;
+		return hostile->theirs + random_below(256) * PAGE_SIZE;
 	case 1:
-		return random();
+		return random_word();
 	case 2:
-		return (u64)&regions[below(ARRAY_SIZE(regions))] + below(PAGE_SIZE);
+		return (u64)&regions[random_below(ARRAY_SIZE(regions))] + random_below(PAGE_SIZE);
 	case 3:
 		return (u64)&inner_vmxon;
 	default:
-		return (u64)&regions[below(ARRAY_SIZE(regions))];
+		return (u64)&regions[random_below(ARRAY_SIZE(regions))];
 	}
 }
 
 static u64 random_value(void)
 {
-	switch (below(6)) {
+	switch (random_below(6)) {
 	case 0:
-		return random();
+		return random_word();
 	case 1:
-		return BIT(below(64));
+		return BIT(random_below(64));
 	case 2:
 		return ~0ULL;
 	case 3:
 		return random_pointer();
 	default:
-		return below(16);
+		return random_below(16);
 	}
 }
 
 /* Nearly always a field that may exist. */
 static u64 random_field(void)
 {
-	u64 field = below(4) << 13 | below(4) << 10 | below(32) << 1;
+	u64 field = random_below(4) << 13 | random_below(4) << 10 | random_below(32) << 1;
 
-	return below(32) ? field | (below(8) == 0) : random();
+	return random_below(32) ? field | (random_below(8) == 0) : random_word();
 }
 
 /* A field whose value would end us at the next exit. */
@@ -91,14 +77,14 @@ static const void *random_operand(void)
 
 	operand[0] = random_pointer();
 	operand[1] = random_value();
-	return below(16) ? (const void *)operand : (const void *)(random_value() | BIT(63));
+	return random_below(16) ? (const void *)operand : (const void *)(random_value() | BIT(63));
 }
 
 /* The inner guest leaves at once, whatever else is wrong with it. */
 static void make_entry_safe(void)
 {
 	vmx_vmwrite(VMCS_GUEST_RIP, (u64)fuzz_code);
-	vmx_vmwrite(VMCS_GUEST_ACTIVITY, below(8) ? VMX_ACTIVE : 4 + below(8));
+	vmx_vmwrite(VMCS_GUEST_ACTIVITY, random_below(8) ? VMX_ACTIVE : 4 + random_below(8));
 	vmx_vmwrite(VMCS_GUEST_IDTR_LIMIT, 0);
 	vmx_vmwrite(VMCS_GUEST_CS_BASE, 0);
 }
@@ -107,9 +93,9 @@ static void enter(void)
 {
 	struct inner_exit exit;
 
-	if (!below(4))
+	if (!random_below(4))
 		inner_reset(fuzz_code, NULL);
-	for (u64 i = below(4); i; i--) {
+	for (u64 i = random_below(4); i; i--) {
 		u64 field = random_field();
 
 		if (!is_deadly(field))
@@ -117,7 +103,7 @@ static void enter(void)
 	}
 	vmx_vmptrld((u64)&inner_vmcs);
 	make_entry_safe();
-	if (below(2))
+	if (random_below(2))
 		inner_launch(&exit);
 	else
 		inner_resume(&exit);
@@ -135,7 +121,7 @@ static void execute_one(void)
 {
 	u64 field = random_field(), value = random_value();
 
-	switch (below(12)) {
+	switch (random_below(12)) {
 	case 0:
 		TRY_OPERAND("vmxon (%0)");
 		break;
@@ -166,7 +152,7 @@ static void execute_one(void)
 		__asm__ volatile(TRY("vmfunc") : : "a"(value), "c"(field) : "memory");
 		break;
 	case 10:
-		if (!below(8)) {
+		if (!random_below(8)) {
 			__asm__ volatile(TRY("vmxoff") : : : "cc", "memory");
 			inner_init();
 		}
@@ -186,12 +172,12 @@ static bool canary_lives(void)
 	return true;
 }
 
-int hostile_fuzz(const struct hostile *h)
+int hostile_vmx_fuzz(const struct hostile *h)
 {
 	struct inner_exit exit;
 
 	hostile = h;
-	state = h->seed * 0x9e3779b97f4a7c15UL + 1;
+	random_seed(h->seed);
 	memset(canary, CANARY, sizeof(canary));
 	tap_plan(3);
 	inner_init();

@@ -103,13 +103,35 @@ struct nept_memory svm_l3_memory(struct svm_nested *n)
 	return (struct nept_memory){ .ctx = n, .entry = l3_entry };
 }
 
+/*
+ * L3's virtual interrupt if the miss interrupted its delivery, to be injected; or 0.
+ * QUIRK(bochs-2.7): V_IRQ is clear after such an exit, and exit_int_info tells an older event. That
+ * the interrupt was not taken shows in RFLAGS.IF, which is still set; what L2 asked for is in its
+ * VMCB, and the copy's bit is taken away once the interrupt is seen to be gone.
+ */
+static u64 lost_virtual_interrupt(struct svm_slot *s)
+{
+	const struct vmcb *vmcb13 = s->vmcb13.vmcb;
+	u64 asked = s->v23.int_control & s->live->c.int_control & INT_V_IRQ;
+
+	if (likely(!asked) || (vmcb13->c.int_control & INT_V_IRQ))
+		return 0;
+	s->v23.int_control &= ~INT_V_IRQ;
+	if (!(vmcb13->c.exit_int_info & EVENT_VALID) || !(vmcb13->s.rflags & RFLAGS_IF))
+		return 0;
+	return EVENT_VALID | EVENT_TYPE_INTR | vmcb13->c.int_control >> INT_VECTOR_SHIFT;
+}
+
 /* The event whose delivery the miss interrupted is delivered again. */
 static enum outcome run_again(struct svm_nested *n)
 {
 	struct svm_slot *s = n->current;
 	struct vmcb_control *v13 = &s->vmcb13.vmcb->c;
+	u64 virtual_interrupt = lost_virtual_interrupt(s);
 
-	s->injected = svm_event_again(v13->exit_int_info, s->injected);
+	s->injected = unlikely(virtual_interrupt)
+			      ? virtual_interrupt
+			      : svm_event_again(v13->exit_int_info, s->injected);
 	v13->event_injection = s->injected;
 	if (unlikely(s->npt13_removals != s->npt13->nept.table.removals)) {
 		s->npt13_removals = s->npt13->nept.table.removals;

@@ -22,10 +22,8 @@ def run(image: str, words: str = "", l1_words: str = "", **guest) -> machine.Out
 
 
 def passed(outcome: machine.Outcome) -> set[str]:
-    """The test points that passed, of a guest that came to its end."""
-    points = POINT.findall(outcome.serial)
-    assert points and f"1..{len(points)}\n" in outcome.serial, outcome.serial[-2000:]
-    return {name for bad, name in points if not bad}
+    """The test points that passed."""
+    return {name for bad, name in POINT.findall(outcome.serial) if not bad}
 
 
 def exits(outcome: machine.Outcome, level: int, name: str, by: str) -> int:
@@ -53,5 +51,8 @@ def test_the_bench_is_l3():
 
 @pytest.mark.parametrize("image", ["svm-insn", "svm-entry"])
 def test_a_guest_passes_what_it_passes_natively(image):
-    """KVM does not do all that the manual says; Nestbed on it does what KVM does, or better."""
-    assert passed(run(image)) >= passed(run(image, l1_words="native=on"))
+    """KVM does not do all that the manual says, and a guest may not survive that; as L2 of Nestbed
+    it passes at least the points that it passes as KVM's guest."""
+    native = passed(run(image, l1_words="native=on"))
+    assert native
+    assert passed(run(image)) >= native

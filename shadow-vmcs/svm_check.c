@@ -112,7 +112,8 @@ static enum svm_rule_id check_nested_paging(const struct vmcb_control *c, const 
 	if (!(c->nested_control & NESTED_NP_ENABLE))
 		return SVM_RULE_NONE;
 	REFUSE(NP_HOST_PAGING, !env->host_paging);
-	REFUSE(NCR3_MBZ, env->host_long_mode && (c->ncr3 & env->physical_reserved));
+	REFUSE(NP_HOST_LONG, !env->host_long_mode);
+	REFUSE(NCR3_MBZ, c->ncr3 & env->physical_reserved);
 	REFUSE(G_PAT, !is_pat(s->g_pat));
 	return SVM_RULE_NONE;
 }

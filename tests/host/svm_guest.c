@@ -78,6 +78,12 @@ void svm_guest_32(struct svm_guest *g)
 	g->env.host_paging = g->env.host_long_mode = false;
 }
 
+void svm_guest_of_pae(struct svm_guest *g)
+{
+	svm_guest_pae(g);
+	g->env.host_long_mode = false;
+}
+
 void svm_guest_real(struct svm_guest *g)
 {
 	svm_guest_64(g);
@@ -94,8 +100,9 @@ void svm_guest_paged_real(struct svm_guest *g)
 	g->vmcb.s.cr0 |= CR0_PG;
 }
 
-svm_variant *const svm_variants[] = { svm_guest_64, svm_guest_compat, svm_guest_pae,
-				      svm_guest_32, svm_guest_real,   svm_guest_paged_real };
+svm_variant *const svm_variants[] = { svm_guest_64,        svm_guest_compat, svm_guest_pae,
+				      svm_guest_32,        svm_guest_of_pae, svm_guest_real,
+				      svm_guest_paged_real };
 const size_t svm_variant_count = ARRAY_SIZE(svm_variants);
 
 const struct svm_field svm_fields[] = {

@@ -22,6 +22,7 @@ svm_variant svm_guest_64;         /* 64-bit code, nested paging */
 svm_variant svm_guest_compat;     /* 32-bit code in long mode */
 svm_variant svm_guest_pae;        /* 32-bit code, PAE paging, no nested paging */
 svm_variant svm_guest_32;         /* 32-bit code, two levels, L2 itself without paging */
+svm_variant svm_guest_of_pae;     /* 32-bit code, and L2 itself has PAE paging */
 svm_variant svm_guest_real;       /* real mode */
 svm_variant svm_guest_paged_real; /* "paged real mode" */
 

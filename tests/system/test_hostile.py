@@ -1,45 +1,69 @@
-"""Guests that misbehave with VMX are contained, and what they printed before is kept."""
+"""Guests that misbehave with VMX or SVM are contained, and what they printed before is kept."""
 
 import dataclasses
 
 import catalogue
 import pytest
+from catalogue import BOCHS, RYZEN, TCG, Guest, Place, case_name
+from nestbed_lib.guest_list import SVM, VMX
 from nestbed_lib.machine import End, Limits
 
-HOSTILE = {guest.name: guest for guest in catalogue.read() if guest.platforms == "l2-vmx"}
+GUESTS = {guest.name: guest for guest in catalogue.read()}
+PREFIXES = {VMX: "hostile-", SVM: "hostile-svm-"}
 SEEDS = range(1, 4)
 SHORT = Limits(silence=5, total=300)
+POINT_CASES = [(place, w) for place in catalogue.MAIN_PLACES for w in catalogue.all_ways(place)]
+FUZZ_CASES = [
+    (BOCHS, "vmcs=trap merge=full"),
+    (BOCHS, "vmcs=shadow merge=dirty"),
+    (TCG, "vmcb=copy-all gif=trap"),
+    (TCG, "vmcb=clean-bits gif=virtual"),
+    (RYZEN, "vmcb=clean-bits"),
+]
+BAD_ENDS = [
+    (BOCHS, "triple-fault", "triple fault"),
+    (BOCHS, "abort", "VMX abort"),
+    (TCG, "triple-fault", "triple fault"),
+    (TCG, "shutdown-l3", "triple fault"),
+    (RYZEN, "shutdown-l3", "triple fault"),
+]
+PLACES = pytest.mark.parametrize("place", catalogue.PLACES, ids=case_name)
 
 
-def words_for(ways: str, name: str) -> str:
-    """The variant of a guest that these ways allow."""
-    return name + catalogue.NO_EPT if catalogue.without_ept(ways) else name
+def hostile(place: Place, name: str) -> Guest:
+    """The guest that misbehaves so with the extension of this place."""
+    return GUESTS[PREFIXES[place.extension] + name]
 
 
-@pytest.mark.parametrize("ways", catalogue.all_ways(), ids=lambda ways: ways.replace(" ", ","))
-def test_pointers_to_memory_of_others_find_nothing(ways):
-    catalogue.run(HOSTILE[words_for(ways, "hostile-point")].boot(ways))
+@pytest.mark.parametrize("place, ways", POINT_CASES, ids=case_name)
+def test_pointers_to_memory_of_others_find_nothing(place, ways):
+    end = "" if place.offers_nested_paging(ways) else place.no_nested_paging
+    catalogue.run(hostile(place, f"point{end}").boot(ways), place)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("ways", ["vmcs=trap merge=full", "vmcs=shadow merge=dirty"])
-def test_random_instructions_are_survived(ways, seed):
-    fuzz = HOSTILE["hostile-fuzz"]
+@pytest.mark.parametrize("place, ways", FUZZ_CASES, ids=case_name)
+def test_random_instructions_are_survived(place, ways, seed):
+    fuzz = hostile(place, "fuzz")
     boot = dataclasses.replace(fuzz, words=f"{fuzz.words} seed={seed}").boot(ways)
-    catalogue.run(boot)
+    catalogue.run(boot, place)
 
 
-@pytest.mark.parametrize(
-    "name, sentence",
-    [("hostile-triple-fault", "triple fault"), ("hostile-abort", "VMX abort")],
-)
-def test_a_bad_end_is_named(run, name, sentence):
-    outcome = run(HOSTILE[name].boot(), SHORT)
+@pytest.mark.parametrize("place", [TCG, RYZEN], ids=case_name)
+def test_what_an_emulator_does_not_survive_never_reaches_it(place):
+    catalogue.run(hostile(place, "deadly").boot(), place)
+
+
+@pytest.mark.parametrize("place, name, sentence", BAD_ENDS, ids=case_name)
+def test_a_bad_end_is_named(run_in, place, name, sentence):
+    outcome = run_in(place, hostile(place, name).boot(), SHORT)
     assert outcome.end is End.BAD and outcome.serial.startswith("# before")
     assert any(sentence in text for text in outcome.errors())
 
 
-@pytest.mark.parametrize("name", ["hostile-spin", "hostile-spin-l3"])
-def test_the_watchdog_ends_what_never_ends(run, name):
-    outcome = run(HOSTILE[name].boot(), SHORT)
+@PLACES
+@pytest.mark.parametrize("name", ["spin", "spin-l3"])
+def test_the_watchdog_ends_what_never_ends(run_in, place, name):
+    outcome = run_in(place, hostile(place, name).boot(), SHORT)
     assert outcome.end is End.SILENT and outcome.serial.startswith("# before")
+    assert outcome.of_kind("trace")

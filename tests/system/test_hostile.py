@@ -20,12 +20,12 @@ FUZZ_CASES = [
     (TCG, "vmcb=clean-bits gif=virtual"),
     (RYZEN, "vmcb=clean-bits"),
 ]
+# QUIRK(bochs-2.7): Bochs does not survive a triple fault where SVM intercepts shutdown.
 BAD_ENDS = [
     (BOCHS, "triple-fault", "triple fault"),
     (BOCHS, "abort", "VMX abort"),
     (TCG, "triple-fault", "triple fault"),
     (TCG, "shutdown-l3", "triple fault"),
-    (RYZEN, "shutdown-l3", "triple fault"),
 ]
 PLACES = pytest.mark.parametrize("place", catalogue.PLACES, ids=case_name)
 

@@ -101,9 +101,7 @@ static void flags(void)
 			 :
 			 : "cc", "memory");
 	svm_stgi();
-	/* QUIRK(qemu-7.2): the arithmetic flags come back as they were in the guest. */
-	if (nestbed_level())
-		test_equal("arithmetic flags", after & RFLAGS_ARITHMETIC, RFLAGS_ARITHMETIC);
+	test_equal("arithmetic flags", after & RFLAGS_ARITHMETIC, RFLAGS_ARITHMETIC);
 	test_equal("RFLAGS.DF and IF", after & (RFLAGS_DF | RFLAGS_IF), 0);
 }
 

@@ -54,9 +54,6 @@ struct insn_case {
 	const char *name, *rule;
 	const char *code, *end;
 	struct insn_want want;
-	/* The platform, but not Nestbed, may execute the instruction instead of raising the fault.
-	 * Each row that says so says which, as a QUIRK. */
-	bool fault_is_optional;
 	enum insn_state state;
 	enum insn_mode mode;
 	u64 rax, rcx;

@@ -16,8 +16,8 @@ static void no_fault(const char *what, struct fault fault)
 	test_true(what, !fault.raised);
 }
 
-/* QUIRK(bochs-2.7): a value for VM_HSAVE_PA or VM_CR that must fault is taken. QUIRK(qemu-7.2):
- * likewise. Nestbed has to refuse it. */
+/* QUIRK(bochs-2.7): VM_HSAVE_PA takes any value, and there is no VM_CR. QUIRK(qemu-7.2): VM_CR
+ * takes any value and keeps none. Nestbed has to refuse what it should. */
 static void refused(const char *what, struct fault fault)
 {
 	if (!fault.raised && nestbed_level() == 0)

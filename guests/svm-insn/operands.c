@@ -1,8 +1,6 @@
 /*
  * rAX as the address of a VMCB: alignment, physical-address width, address size. A row whose
  * instruction must not take the address has a page there that would do, where there can be one.
- *
- * QUIRK(qemu-7.2): TCG checks neither alignment nor width.
  */
 #include "guests/svm-insn/insn_case.h"
 #include "l1-hypervisor/leaf/string.h"
@@ -66,7 +64,7 @@ static void saved(const struct exception_frame *end)
 	"the portion of rAX used to form the address is determined by the effective address " \
 	"size"
 #define AT(offset) .rax = (u64)area + (offset)
-#define BADLY      .want = FAULTS(EXC_GP), .fault_is_optional = true
+#define BADLY      .want = FAULTS(EXC_GP)
 
 static const struct insn_case cases[] = {
 	{ "VMRUN at 8 behind a page: #GP(0)", RULE_ALIGNED, INSN(code_vmrun), BADLY, AT(8),

@@ -83,12 +83,12 @@ static u64 ept_violation(u64 qualification, u32 rights)
 static enum nept_walk_result ept_walk(const struct nept_source *source, pa3_t pa3, u32 access,
 				      struct nept_walk *walk)
 {
-	return nept_walk_as(&nept_format_ept, source, pa3, access, walk);
+	return nept_walk_as(&nept_format_ept, NEPT_SET_FLAGS, source, pa3, access, walk);
 }
 
 static enum nept_result ept_fill(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault)
 {
-	return nept_fill_as(&nept_format_ept, nept, pa3, info, fault);
+	return nept_fill_as(&nept_format_ept, NEPT_SET_FLAGS, nept, pa3, info, fault);
 }
 
 const struct nept_format nept_format_ept = {

@@ -9,17 +9,17 @@
 #include "nested-ept/nept.h"
 #include "nested-ept/walk_as.h"
 
-/* What nept_fill() says, with `format` a constant. */
+/* What nept_fill() says, or with NEPT_READ_ONLY nept_fill_ahead(), with `format` a constant. */
 static inline __attribute__((always_inline)) enum nept_result
-nept_fill_as(const struct nept_format *format, struct nept *nept, pa3_t pa3, u64 info,
-	     struct nept_fault *fault)
+nept_fill_as(const struct nept_format *format, enum nept_flags flags, struct nept *nept, pa3_t pa3,
+	     u64 info, struct nept_fault *fault)
 {
 	u32 access = format->access(info);
 	struct nept_walk walk;
 	struct nept_page12 page;
 	struct nept_leaf13 leaf;
 
-	switch (nept_walk_as(format, &nept->source, pa3, access, &walk)) {
+	switch (nept_walk_as(format, flags, &nept->source, pa3, access, &walk)) {
 	case NEPT_WALK_OK:
 		break;
 	case NEPT_WALK_VIOLATION:

@@ -34,6 +34,18 @@ static inline enum nept_result nept_fill(struct nept *nept, pa3_t pa3, u64 info,
 	return nept->source.format->fill(nept, pa3, info, fault);
 }
 
+/*
+ * The same for an access that L3 will make soon, perhaps: as a processor does on its own, without
+ * a write to L2's tables. Accessed and dirty flags that are missing there are NEPT_RETRY, and
+ * nothing is filled then.
+ */
+static inline enum nept_result nept_fill_ahead(struct nept *nept, pa3_t pa3, u64 info)
+{
+	struct nept_fault unused;
+
+	return nept->source.format->fill_ahead(nept, pa3, info, &unused);
+}
+
 /* The EPTP or nCR3 to run L3 with. It tracks accessed and dirty flags when L2's does, because a
  * processor that tracks treats its reads of guest page tables as writes, and L2 may rely on it. */
 static inline u64 nept_root_pointer(const struct nept *nept)

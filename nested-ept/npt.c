@@ -109,12 +109,18 @@ static u64 npt_violation(u64 info, u32 rights)
 static enum nept_walk_result npt_walk(const struct nept_source *source, pa3_t pa3, u32 access,
 				      struct nept_walk *walk)
 {
-	return nept_walk_as(&nept_format_npt, source, pa3, access, walk);
+	return nept_walk_as(&nept_format_npt, NEPT_SET_FLAGS, source, pa3, access, walk);
 }
 
 static enum nept_result npt_fill(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault)
 {
-	return nept_fill_as(&nept_format_npt, nept, pa3, info, fault);
+	return nept_fill_as(&nept_format_npt, NEPT_SET_FLAGS, nept, pa3, info, fault);
+}
+
+static enum nept_result npt_fill_ahead(struct nept *nept, pa3_t pa3, u64 info,
+				       struct nept_fault *fault)
+{
+	return nept_fill_as(&nept_format_npt, NEPT_READ_ONLY, nept, pa3, info, fault);
 }
 
 const struct nept_format nept_format_npt = {
@@ -137,6 +143,7 @@ const struct nept_format nept_format_npt = {
 	.make_rules = npt_make_rules,
 	.walk = npt_walk,
 	.fill = npt_fill,
+	.fill_ahead = npt_fill_ahead,
 	.root23 = npt_root23,
 	.root_pointer = npt_root_pointer,
 	.access = npt_access,

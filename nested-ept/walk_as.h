@@ -83,10 +83,22 @@ static inline bool nept_set_flags(const struct nept_format *format, bool write,
 	return true;
 }
 
-/* What nept_walk() says, with `format` a constant. */
+/* Whether the walk may set accessed and dirty flags; where it may not and they are not set, it ends
+ * in NEPT_WALK_RETRY. */
+enum nept_flags { NEPT_SET_FLAGS, NEPT_READ_ONLY };
+
+static inline bool nept_has_flags(const struct nept_format *format, bool write,
+				  const struct nept_trail *trail)
+{
+	u64 wanted = format->accessed | (write ? format->dirty : 0);
+
+	return (trail->above & format->accessed) && !(wanted & ~trail->used[trail->leaf].value);
+}
+
+/* What nept_walk() says, with `format` and `flags` constants. */
 static inline __attribute__((always_inline)) enum nept_walk_result
-nept_walk_as(const struct nept_format *format, const struct nept_source *source, pa3_t pa3,
-	     u32 access, struct nept_walk *walk)
+nept_walk_as(const struct nept_format *format, enum nept_flags flags,
+	     const struct nept_source *source, pa3_t pa3, u32 access, struct nept_walk *walk)
 {
 	struct nept_trail trail;
 	u32 round;
@@ -103,7 +115,11 @@ nept_walk_as(const struct nept_format *format, const struct nept_source *source,
 			return result;
 		if (access & ~walk->rights)
 			return NEPT_WALK_VIOLATION;
-		if (source->root.tracks && !nept_set_flags(format, access & NEPT_W, &trail)) {
+		if (flags == NEPT_READ_ONLY && source->root.tracks &&
+		    !nept_has_flags(format, access & NEPT_W, &trail))
+			return NEPT_WALK_RETRY;
+		if (flags == NEPT_SET_FLAGS && source->root.tracks &&
+		    !nept_set_flags(format, access & NEPT_W, &trail)) {
 			walk->rights = 0;
 			continue;
 		}

@@ -254,6 +254,8 @@ enum outcome svm_enter_l3(struct svm_nested *n, u64 next_rip)
 	s->injected = s->v23.event_injection;
 	s->stale = 0;
 	svm_merge_msrpm(n, s);
+	if (unlikely(s->missed))
+		svm_fill_ahead(s);
 	if (unlikely(svm_is_flush_due(n, s)))
 		svm_flush_for_entry(n, s);
 	switch_to_l3(n, s);

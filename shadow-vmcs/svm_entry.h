@@ -17,6 +17,9 @@ void svm_reflect_invalid(struct svm_nested *n);
 void svm_choose_stage2(struct svm_nested *n, struct svm_slot *s);
 /* The ASID of hardware's for the slot. */
 u32 svm_asid13(const struct svm_nested *n, const struct svm_slot *s);
+/* After a nested page fault that was L2's: L3 will make the same access, and L2 has mended its
+ * table by now; so it is filled from it before L3 misses again. */
+void svm_fill_ahead(struct svm_slot *s);
 /* Asks for the flush that this entry of L3 needs. */
 void svm_flush_for_entry(struct svm_nested *n, struct svm_slot *s);
 /* Whether it needs one. Removals of the merged table matter even where L2 asked for nothing:

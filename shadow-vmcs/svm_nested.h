@@ -56,6 +56,8 @@ struct svm_slot {
 	u64 injected;            /* the event that the last entry injected */
 	bool flush_due;          /* the ASID may still have translations of another table */
 	bool svme_is_off; /* L3 has cleared its EFER.SVME since its VMRUN; hardware's is on */
+	bool missed;      /* L2 was told of a nested page fault, and may have mended it */
+	u64 missed_at, missed_info;
 };
 
 /* What nested SVM needs of the core. Pointers of L2 are checked by the callee. */

@@ -103,6 +103,14 @@ struct nept_memory svm_l3_memory(struct svm_nested *n)
 	return (struct nept_memory){ .ctx = n, .entry = l3_entry };
 }
 
+void svm_fill_ahead(struct svm_slot *s)
+{
+	s->missed = false;
+	/* What it comes to does not matter: where it fills nothing, L3 misses. */
+	if (s->npt13)
+		nept_fill_ahead(&s->npt13->nept, PA3(s->missed_at), s->missed_info);
+}
+
 /*
  * L3's virtual interrupt if the miss interrupted its delivery, to be injected; or 0.
  * QUIRK(bochs-2.7): V_IRQ is clear after such an exit, and exit_int_info tells an older event. That
@@ -163,6 +171,9 @@ enum outcome svm_stage2_miss(struct svm_nested *n)
 	case NEPT_RETRY:
 		return run_again(n);
 	case NEPT_VIOLATION:
+		s->missed = true;
+		s->missed_at = at;
+		s->missed_info = info;
 		reflect_miss(n, fault.info, at);
 		break;
 	case NEPT_MISCONFIG:

@@ -23,9 +23,10 @@ static void exit_cpuid(struct vm *vm)
 	svm_skip(vm, INSN_CPUID);
 }
 
+/* With accessed and dirty flags, so that nobody has to set them: they tell hv nothing. */
 static void exit_npf(struct vm *vm)
 {
-	if (likely(memory_fill(vm, svm_vmcb.c.exit_info2, NPT_RAM)))
+	if (likely(memory_fill(vm, svm_vmcb.c.exit_info2, NPT_RAM | PTE_A | PTE_D)))
 		svm_redeliver();
 }
 

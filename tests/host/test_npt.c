@@ -261,6 +261,59 @@ static void large_pages_are_split_alike(void **state)
 	assert_int_equal(table.removals, 2);
 }
 
+/* The entries of ADDRESS as after a write: every flag is there. */
+static void make_used(void)
+{
+	make(1, &machine);
+	for (u32 level = 1; level <= 4; level++)
+		*entry[level] |= PTE_A;
+	*entry[1] |= PTE_D;
+}
+
+/* APM 2 "Page-Translation-Table Entry Fields" (5.4.1): the processor sets A when an entry is used,
+ * D when a page is written. An access that has not been made yet may do neither. */
+static void filling_ahead_writes_nothing_to_l2s_tables(void **state)
+{
+	struct nept_range all = { PA2(0), PA1(0), BIT(40), NEPT_RWX, MEMTYPE_WB };
+	static struct nept_pool pool;
+	struct nept_lookup12 lookup12;
+	struct nept_page12 page;
+	struct nept_table npt12;
+	struct nept nept;
+
+	(void)state;
+	merged_pool_init(&pool, POOL_PAGES);
+	assert_true(nept_table_init(&npt12, &nept_format_npt, &pool));
+	assert_true(nept_map(&npt12, &all, NEPT_SHIFT_1G));
+	assert_true(nept_table_init(&nept.table, &nept_format_npt, &pool));
+	lookup12 = (struct nept_lookup12){ &npt12, nept_table_find };
+	nept.lookup12 = &lookup12;
+	for (u32 level = 0; level <= 4; level++) {
+		u64 *lacking = entry[level ? level : 1], flag = level ? PTE_A : PTE_D;
+
+		make_used();
+		nept.source = source;
+		*lacking &= ~flag;
+		assert_int_equal(nept_fill_ahead(&nept, PA3(ADDRESS), PF_W), NEPT_RETRY);
+		assert_false(*lacking & flag);
+		nept_table_find(&nept.table, PA2(ADDRESS), &page);
+		assert_int_equal(page.rights, 0);
+	}
+	/* Without D a read is filled, and the first write still is a miss. */
+	make_used();
+	*entry[1] &= ~PTE_D;
+	assert_int_equal(nept_fill_ahead(&nept, PA3(ADDRESS), 0), NEPT_FILLED);
+	nept_table_find(&nept.table, PA2(ADDRESS), &page);
+	assert_int_equal(page.rights, NEPT_R | NEPT_X);
+	make_used();
+	assert_int_equal(nept_fill_ahead(&nept, PA3(ADDRESS), PF_W), NEPT_FILLED);
+	nept_table_find(&nept.table, PA2(ADDRESS), &page);
+	assert_int_equal(page.rights, NEPT_RWX);
+	assert_int_equal(page.base.v, PAGE);
+	*entry[1] = 0;
+	assert_int_equal(nept_fill_ahead(&nept, PA3(ADDRESS), PF_W), NEPT_VIOLATION);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +327,7 @@ int main(void)
 		cmocka_unit_test(caching_is_handed_on),
 		cmocka_unit_test(roots_carry_an_asid),
 		cmocka_unit_test(large_pages_are_split_alike),
+		cmocka_unit_test(filling_ahead_writes_nothing_to_l2s_tables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

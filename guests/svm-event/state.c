@@ -8,6 +8,7 @@
 
 #define DR6_RESET 0xffff0ff0U
 #define DR6_BS    BIT(14)
+#define OUR_STEPS 4
 
 CODE(state_hlt, 64, "hlt\n\tvmmcall");
 CODE(state_sti_hlt, 64, "sti\n\thlt\n\tvmmcall");
@@ -99,6 +100,33 @@ static void breakpoint_exits(void)
 			   svm_inner_vmcb.s.rip - (u64)state_nops, 1);
 }
 
+static u32 our_steps;
+
+static void count_steps(struct exception_frame *frame)
+{
+	if (++our_steps == OUR_STEPS)
+		frame->rflags &= ~RFLAGS_TF;
+}
+
+/* Whoever is below us may intercept CPUID: a step is due behind it nevertheless. */
+static void we_step_over_cpuid(void)
+{
+	our_steps = 0;
+	interrupt_handle(EXC_DB, count_steps);
+	__asm__ volatile("pushfq\n\t"
+			 "orl $0x100, (%%rsp)\n\t"
+			 "popfq\n\t"
+			 "nop\n\t"
+			 "xor %%eax, %%eax\n\t"
+			 "cpuid\n\t"
+			 "nop"
+			 :
+			 :
+			 : "rax", "rbx", "rcx", "rdx", "cc", "memory");
+	test_equal("steps over four instructions", our_steps, OUR_STEPS);
+	interrupt_handle(EXC_DB, NULL);
+}
+
 static void ordinary_exit_leaves_nothing(void)
 {
 	struct svm_inner_exit exit;
@@ -125,6 +153,7 @@ static const struct test tests[] = {
 	  moss_delays_step },
 	{ "a single step is delivered", RULE_STEP, step_is_delivered },
 	{ "a breakpoint exits", "DR7 is loaded from the VMCB", breakpoint_exits },
+	{ "we step over CPUID", "RFLAGS.TF traps behind every instruction", we_step_over_cpuid },
 	{ "an ordinary exit leaves nothing pending", "EXITINTINFO.V and EVENTINJ.V are clear",
 	  ordinary_exit_leaves_nothing },
 };

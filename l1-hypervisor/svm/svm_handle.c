@@ -182,11 +182,12 @@ enum outcome svm_handle_intr(struct vcpu *vcpu, u32 exit)
 	return OUTCOME_RESUME;
 }
 
-/* DEVIATION: hardware has no way to make a CPU wait for a start-up IPI that L1 does not see. */
+/* DEVIATION: hardware has no way to make a CPU wait for a start-up IPI that L1 does not see.
+ * QUIRK(qemu-7.2): TCG does the INIT behind this exit, so that the CPU leaves L1. */
 enum outcome svm_handle_init(struct vcpu *vcpu, u32 exit)
 {
 	(void)vcpu;
 	(void)exit;
-	end_with_error("L2 sent INIT to a CPU that it had started, which needs VMX here");
+	end_with_error("L2 sent INIT to a CPU that runs, which Nestbed cannot do on SVM");
 	return OUTCOME_RESUME;
 }

@@ -54,6 +54,10 @@ def test_what_an_emulator_does_not_survive_never_reaches_it(place):
     catalogue.run(hostile(place, "deadly").boot(), place)
 
 
+def test_a_shutdown_that_is_intercepted_is_an_exit():
+    catalogue.run(hostile(TCG, "shutdown").boot(), TCG)
+
+
 @pytest.mark.parametrize("place, name, sentence", BAD_ENDS, ids=case_name)
 def test_a_bad_end_is_named(run_in, place, name, sentence):
     outcome = run_in(place, hostile(place, name).boot(), SHORT)

@@ -8,9 +8,9 @@
 #define GARBAGE  0xdeadbeef00000000ULL
 #define TOO_WIDE BIT(51)
 
-INSN_CODE(short_vmrun, 64, "vmrun %eax");
-INSN_CODE(short_vmload, 64, "vmload %eax");
-INSN_CODE(short_vmsave, 64, "vmsave %eax");
+INSN_CODE(short_vmrun, 64, ".byte 0x67\n\tvmrun %rax");
+INSN_CODE(short_vmload, 64, ".byte 0x67\n\tvmload %rax");
+INSN_CODE(short_vmsave, 64, ".byte 0x67\n\tvmsave %rax");
 INSN_CODE(compat_vmload, 32, "vmload %eax");
 INSN_CODE(compat_vmsave, 32, "vmsave %eax");
 

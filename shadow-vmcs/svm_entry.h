@@ -32,5 +32,7 @@ static inline bool svm_is_flush_due(const struct svm_nested *n, const struct svm
 
 /* The TPR that L2 wrote with its GIF closed becomes the physical one. */
 void svm_publish_tpr(struct svm_nested *n);
+/* The other way round, after an L3 that may have written the physical one. */
+void svm_collect_tpr(struct svm_nested *n);
 
 #endif

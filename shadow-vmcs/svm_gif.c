@@ -33,6 +33,18 @@ void svm_publish_tpr(struct svm_nested *n)
 	svm_tpr_write(tpr);
 }
 
+void svm_collect_tpr(struct svm_nested *n)
+{
+	struct vmcb *vmcb12 = n->vmcb12.vmcb;
+	u8 tpr = svm_tpr_read();
+
+	if (likely(tpr == n->tpr) || !(vmcb12->c.int_control & INT_V_MASKING))
+		return;
+	n->tpr = tpr;
+	vmcb12->c.int_control = (vmcb12->c.int_control & ~INT_V_TPR) | tpr;
+	svm_changed(vmcb12, CLEAN_TPR);
+}
+
 static void open_gif(struct svm_nested *n)
 {
 	struct vmcb_control *c = &n->vmcb12.vmcb->c;

@@ -216,6 +216,7 @@ static void remember(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 				 .cr3 = vmcb->s.cr3,
 				 .next = vmcb->s.rip + length,
 				 .what = svm_site_what(exit, vmcb) };
+	struct svm_site *set = sites->site[exit % SVM_SITE_SETS];
 
 	if (!code->is_64_bit || length > sizeof(site.bytes) ||
 	    (site.rip & PAGE_MASK) > PAGE_SIZE - sizeof(site.bytes))
@@ -223,8 +224,11 @@ static void remember(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
 	site.mask = (u32)(BIT(8 * length) - 1);
 	for (u32 i = 0; i < length; i++)
 		site.bytes |= (u32)code->byte[i] << (8 * i);
-	if (trace_site(&site, code->paging.memory) && svm_site_holds(&site, vmcb))
-		sites->site[exit % SVM_SITE_SETS][sites->replaced++ % SVM_SITE_WAYS] = site;
+	if (!trace_site(&site, code->paging.memory) || !svm_site_holds(&site, vmcb))
+		return;
+	/* The newest is asked first. */
+	set[1] = set[0];
+	set[0] = site;
 }
 
 u32 svm_code(const struct vmcb *vmcb, const struct nept_memory *memory, u8 *to, u32 size)

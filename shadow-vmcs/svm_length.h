@@ -38,7 +38,6 @@ struct svm_site {
  * All zeros is empty. */
 struct svm_sites {
 	struct svm_site site[SVM_SITE_SETS][SVM_SITE_WAYS];
-	u32 replaced; /* counts replacements: each takes the other way */
 };
 
 /* What was executed: the exit, and whether it is RDMSR or WRMSR. */

@@ -162,3 +162,67 @@ void svm_set_gif(struct svm_nested *n, bool on)
 		close_gif(n);
 	forget_clean(n);
 }
+
+/* APM 2 "Virtual GIF" (15.33). */
+static void set_virtual_gif_of_l3(struct vmcb *vmcb13, bool on)
+{
+	vmcb13->c.int_control &= ~INT_V_GIF;
+	vmcb13->c.int_control |= on ? INT_V_GIF : 0;
+	svm_changed(vmcb13, CLEAN_TPR);
+}
+
+/* As close_gif() and open_gif(), for L3; where L2 masks its interrupts too, V_TPR is L3's own. */
+static void close_gif_of_l3(struct svm_nested *n, struct svm_slot *s)
+{
+	struct vmcb_control *c = &s->vmcb13.vmcb->c;
+
+	if (!(s->v23.int_control & INT_V_MASKING)) {
+		n->tpr = svm_tpr_read();
+		c->int_control = (c->int_control & ~INT_V_TPR) | INT_V_MASKING | n->tpr;
+	}
+	svm_host_interrupts(false);
+	s->held = s->v23.intercept1 & INTERCEPT1_HELD;
+	s->v23.intercept1 &= ~INTERCEPT1_HELD;
+	c->intercept1 |= INTERCEPT1_HELD;
+	s->stale |= BIT32(CLEAN_INTERCEPTS) | BIT32(CLEAN_TPR);
+}
+
+static void open_gif_of_l3(struct svm_nested *n, struct svm_slot *s)
+{
+	struct vmcb_control *c = &s->vmcb13.vmcb->c;
+
+	if (!(s->v23.int_control & INT_V_MASKING)) {
+		n->tpr = (u8)(c->int_control & INT_V_TPR);
+		svm_tpr_write(n->tpr);
+		c->int_control &= ~INT_V_MASKING;
+	}
+	svm_host_interrupts(n->vmcb12.vmcb->s.rflags & RFLAGS_IF);
+	s->v23.intercept1 |= s->held;
+	c->intercept1 = n->v12.intercept1 | s->v23.intercept1;
+}
+
+/*
+ * L3's STGI and CLGI, which L2 does not intercept: they close the machine until STGI or #VMEXIT.
+ * The copy of L2's intercepts has none of what is held meanwhile, and is taken again at its next
+ * VMRUN.
+ * DEVIATION: SMIs and virtual interrupts are not held, and a TPR that L3 writes then is lost if it
+ * exits before its STGI.
+ */
+void svm_set_gif_of_l3(struct svm_nested *n, bool on)
+{
+	struct svm_slot *s = n->current;
+	struct vmcb *vmcb13 = s->vmcb13.vmcb;
+
+	if (vmcb13->c.int_control & INT_V_GIF_ENABLE) {
+		set_virtual_gif_of_l3(vmcb13, on);
+		return;
+	}
+	if (svm_l3_is_closed(s) != on)
+		return;
+	s->gif_closed = !on;
+	if (on)
+		open_gif_of_l3(n, s);
+	else
+		close_gif_of_l3(n, s);
+	vmcb13->c.clean &= ~(BIT32(CLEAN_TPR) | BIT32(CLEAN_INTERCEPTS));
+}

@@ -56,25 +56,12 @@ static inline bool is_ram(const struct svm_nested *n, u64 at)
 	       n->core->is_ram(PA2(at), PAGE_SIZE);
 }
 
-/* L3's STGI and CLGI, where L2 intercepts neither: APM 2 "Virtual GIF" (15.33). DEVIATION: without
- * that they change nothing, as they would close L2's machine. */
-static void set_gif_of_l3(struct svm_nested *n, bool on)
-{
-	struct vmcb *vmcb13 = n->run->vmcb;
-
-	if (!(vmcb13->c.int_control & INT_V_GIF_ENABLE))
-		return;
-	vmcb13->c.int_control &= ~INT_V_GIF;
-	vmcb13->c.int_control |= on ? INT_V_GIF : 0;
-	svm_changed(vmcb13, CLEAN_TPR);
-}
-
 static enum outcome set_gif(struct svm_nested *n, bool on)
 {
 	if (likely(*n->level == 2))
 		svm_set_gif(n, on);
 	else
-		set_gif_of_l3(n, on);
+		svm_set_gif_of_l3(n, on);
 	return OUTCOME_ADVANCE;
 }
 

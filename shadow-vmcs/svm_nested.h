@@ -55,6 +55,8 @@ struct svm_slot {
 	u64 npt13_removals;      /* of its table at the last flush */
 	u64 injected;            /* the event that the last entry injected */
 	bool flush_due;          /* the ASID may still have translations of another table */
+	bool gif_closed;         /* by L3 itself: svm_l3_is_closed() */
+	u32 held;                /* what L2 intercepts of the events that wait for that */
 	bool svme_is_off; /* L3 has cleared its EFER.SVME since its VMRUN; hardware's is on */
 	bool missed;      /* L2 was told of a nested page fault, and may have mended it */
 	u64 missed_at, missed_info;
@@ -147,6 +149,14 @@ void svm_gif_ways(struct svm_nested *n);
 /* An interrupt, or an NMI that L1 has taken if L2's GIF is closed, made L2 exit: from now on it
  * reaches L2 by itself, or waits until the GIF opens. */
 void svm_gif_event(struct svm_nested *n);
+/* STGI and CLGI of L3, where L2 lets it have them. */
+void svm_set_gif_of_l3(struct svm_nested *n, bool on);
+
+/* Whether L3 has closed the machine: that makes its slot stale, and VMRUN ends both. */
+static inline bool svm_l3_is_closed(const struct svm_slot *s)
+{
+	return s->gif_closed && s->stale;
+}
 
 /* --- svm_msr.c: EFER, VM_CR, VM_HSAVE_PA and their kin, as L2 has them --- */
 

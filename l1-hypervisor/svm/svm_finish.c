@@ -96,7 +96,7 @@ void svm_finish(struct vcpu *vcpu, enum outcome outcome)
 	}
 }
 
-/* An NMI that L1 holds is the guest's. It waits while L2's GIF is closed, and while another event
+/* An NMI that L1 holds is the guest's. It waits while its GIF is closed, and while another event
  * is about to be injected. One that makes L3 exit stays pending until L2 takes it, as hardware
  * would have it: APM 2 "NMI Intercept" (15.13.2). */
 static void deliver_nmi(struct vcpu *vcpu)
@@ -105,6 +105,8 @@ static void deliver_nmi(struct vcpu *vcpu)
 	struct vmcb *vmcb = vcpu->run.vmcb;
 
 	if (vmcb->c.event_injection & EVENT_VALID)
+		return;
+	if (vcpu->level == 3 && svm_l3_is_closed(n->current))
 		return;
 	if (vcpu->level == 3 && svm_l2_wants(n, SVM_EXIT_NMI)) {
 		/* What an earlier exit interrupted has been seen to. */

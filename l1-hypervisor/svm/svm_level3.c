@@ -52,11 +52,24 @@ static enum outcome insn(struct vcpu *vcpu, u32 exit)
 	return svm_insn(&svm_of(vcpu)->nested, exit, vcpu->next_rip);
 }
 
+/* L3 has closed its GIF. */
+static enum outcome hold(struct vcpu *vcpu, u32 exit)
+{
+	if (exit == SVM_EXIT_NMI)
+		svm_take_nmi();
+	else
+		vcpu->run.vmcb->c.int_state |= INT_STATE_SHADOW;
+	return OUTCOME_RESUME;
+}
+
 enum outcome svm_handle_for_l3(struct vcpu *vcpu, u32 exit)
 {
 	switch (exit) {
 	case SVM_EXIT_IOIO:
 		return io(vcpu, exit);
+	case SVM_EXIT_INTR:
+	case SVM_EXIT_NMI:
+		return hold(vcpu, exit);
 	case SVM_EXIT_CPUID:
 		return svm_handle_cpuid(vcpu, exit);
 	case SVM_EXIT_MSR:

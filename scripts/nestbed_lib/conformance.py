@@ -18,7 +18,7 @@ from . import commands, conformance_table, paths, report, results, unit_tests
 from .boot import Boot, Module, nestbed_boot
 from .console import err, out, print_wide
 from .errors import NestbedError
-from .machine import End, Outcome, Platform, run
+from .machine import ENDING, End, Outcome, Platform, run
 from .unit_tests import GOOD, Entry, Point, Side, Test, Verdict
 
 SUMMARY = "run kvm-unit-tests natively and as L2, and compare"
@@ -250,7 +250,8 @@ def run_all(runner: Runner, entries: list[Entry], native_only: bool, jobs: int) 
             try:
                 ran = [[future.result() for future in pair] for pair in futures]
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # start no more machines
+                pool.shutdown(wait=False, cancel_futures=True)
+                ENDING.set()
                 raise
     if native_only:
         return [Comparison(entry, native, None) for entry, (native,) in zip(entries, ran)]

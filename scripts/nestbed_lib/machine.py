@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from . import trace
 from .boot import Boot
 
 POLL_SECONDS = 0.02
+ENDING = threading.Event()  # when it is set, machines that other threads follow are ended too
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 COMPLAINTS_KEPT = 12
 # Errors and panics of Bochs, which calls some exits errors; QEMU's are all it prints.
@@ -258,6 +260,8 @@ def _follow(
 
     end = None
     while end is None and process.poll() is None:
+        if ENDING.is_set():
+            raise KeyboardInterrupt
         if listen():
             watchdog.heard()
         else:

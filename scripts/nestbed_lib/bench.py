@@ -14,7 +14,7 @@ from .boot import Boot, nestbed_boot
 from .console import complain, err, out, print_wide
 from .errors import NestbedError
 from .experiment import Half, Ways, words
-from .machine import Limits, Outcome, Platform, run
+from .machine import ENDING, Limits, Outcome, Platform, run
 
 SUMMARY = "measure what an exit costs, with VMX and SVM, at every level and in every way"
 EXAMPLES = """\
@@ -51,6 +51,7 @@ class Part:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What only this subcommand has."""
+    parser.set_defaults(memory=max(half.memory for half in experiment.load().values()))
     parser.add_argument(
         "--results", type=Path, default=paths.RESULTS, metavar="DIR", help="where results go"
     )
@@ -158,7 +159,11 @@ def two_at_a_time(function, items: list) -> list:
     """What the function returns for each item, in their order."""
     workers = min(PARALLEL_MACHINES, os.cpu_count() or 1)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(function, items))
+        try:
+            return list(pool.map(function, items))
+        except BaseException:
+            ENDING.set()
+            raise
 
 
 def make_plan(platform: Platform, half: Half, limits: Limits) -> Plan:
@@ -177,7 +182,10 @@ def make_plan(platform: Platform, half: Half, limits: Limits) -> Plan:
 
 def make_plans(arguments: argparse.Namespace) -> list[Plan]:
     """The half of the platform that is named or has nesting in hardware; else both, emulated."""
-    halves = experiment.load()
+    halves = {
+        name: dataclasses.replace(half, memory=arguments.memory)
+        for name, half in experiment.load().items()
+    }
     limits = commands.limits(arguments)
     named = arguments.platform != "auto" or arguments.cpu
     if named and arguments.emulated:
@@ -272,6 +280,7 @@ def command(arguments: argparse.Namespace) -> int:
         raise NestbedError('A baseline changes for a reason: make baseline REASON="...".')
     if arguments.quick and (arguments.check_baseline or arguments.update_baseline):
         raise NestbedError("A baseline covers the whole experiment: leave --quick away.")
+    results.make_directory(arguments.results)
     plans = make_plans(arguments)
     parts = [part for plan in plans for part in make_parts(plan, arguments.quick, arguments.cpus)]
     outcomes = run_parts(parts, commands.limits(arguments))

@@ -48,7 +48,11 @@ def machine_arguments() -> argparse.ArgumentParser:
     )
     group.add_argument("--cpus", type=positive, default=1, metavar="N", help="CPUs (default 1)")
     group.add_argument(
-        "--memory", type=positive, default=128, metavar="MiB", help="memory (default 128)"
+        "--memory",
+        type=positive,
+        default=128,
+        metavar="MiB",
+        help="memory (default %(default)s)",
     )
     group.add_argument(
         "--ips",

@@ -18,9 +18,9 @@ MEMORY_PER_NESTBED = 16  # MiB, what each takes
 EVENTS_SHOWN = 8
 
 
-def strategy_words(arguments: list[str], depth: int = 1) -> dict[str, str]:
-    """The axes and ways of all --strategy arguments for the Nestbed at a depth, which is the
-    outermost one where they say none; which ones exist is L1's to say."""
+def strategy_words(arguments: list[str], depth: int = 1, depths: int = 1) -> dict[str, str]:
+    """The axes and ways of all --strategy arguments for the Nestbed at a depth, one of so many; it
+    is the outermost one where they say none. Which ones exist is L1's to say."""
     ways: dict[str, str] = {}
     for argument in arguments:
         for word in argument.split(","):
@@ -28,6 +28,8 @@ def strategy_words(arguments: list[str], depth: int = 1) -> dict[str, str]:
             if not found:
                 raise NestbedError(f"The strategy {word!r} is not of the form NAME=WAY.")
             at, axis, way = found.groups()
+            if not 1 <= int(at or 1) <= depths:
+                raise NestbedError(f"The strategy {word} has no Nestbed: they are {depths} deep.")
             if int(at or 1) != depth:
                 continue
             if ways.setdefault(axis, way) != way:
@@ -35,9 +37,9 @@ def strategy_words(arguments: list[str], depth: int = 1) -> dict[str, str]:
     return ways
 
 
-def l1_words(arguments: argparse.Namespace, depth: int = 1) -> str:
+def l1_words(arguments: argparse.Namespace, depth: int) -> str:
     """The command line of the Nestbed at a depth."""
-    ways = strategy_words(arguments.strategy, depth)
+    ways = strategy_words(arguments.strategy, depth, arguments.depth)
     words = [f"{axis}={way}" for axis, way in ways.items()]
     if arguments.native:
         words.append("native=on")
@@ -64,7 +66,8 @@ def make_boot(arguments: argparse.Namespace) -> Boot:
 def choose_platform(arguments: argparse.Namespace) -> Platform:
     """The platform that the arguments name, or that the image and the ways need."""
     wants = guest_list.extension_of(getattr(arguments, "l2", None) or "")
-    for axis in strategy_words(getattr(arguments, "strategy", [])):
+    depths = getattr(arguments, "depth", 1)
+    for axis in strategy_words(getattr(arguments, "strategy", []), depths=depths):
         having = [name for name, half in experiment.load().items() if axis in half.axes]
         wants = having[0] if len(having) == 1 else wants
     return platforms.choose(arguments.platform, arguments.ips, arguments.cpu, wants)

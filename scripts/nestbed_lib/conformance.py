@@ -112,12 +112,11 @@ class Runner:
     ) -> None:
         self._platform = platform
         self._modules = (Module(environment, "environment"),)
-        self._machine = {"cpus": arguments.cpus, "memory": arguments.memory}
+        self._cpus, self._memory = arguments.cpus, arguments.memory
         self._limits = commands.limits(arguments)
         self._serial = arguments.serial
-        ways = commands.strategy_words(arguments.strategy).items()
-        words = [f"{axis}={way}" for axis, way in ways]
-        self.l1_words = " ".join([*words, arguments.l1_append]).strip()
+        depths = range(1, arguments.depth + 1)
+        self.l1_words = tuple(commands.l1_words(arguments, depth) for depth in depths)
 
     def side(self, entry: Entry, which: str) -> Side:
         """Runs an entry on one side, again without each test that ended the machine."""
@@ -141,18 +140,20 @@ class Runner:
         return Side(tests)
 
     def _boot(self, entry: Entry, words: str, which: str) -> Boot:
+        l1_words = self.l1_words if which == L2 else ("native=on",)
+        inner = (len(l1_words) - 1) * commands.MEMORY_PER_NESTBED
         return nestbed_boot(
             entry.image,
             words,
             modules=self._modules,
-            l1_words=self.l1_words if which == L2 else "native=on",
-            **self._machine,
+            l1_words=l1_words,
+            cpus=self._cpus,
+            memory=self._memory + inner,
         )
 
     def _keep(self, entry: Entry, which: str, turn: int, outcome: Outcome) -> None:
         if self._serial:
             name = f"{entry.name}-{which}-{turn}.txt".replace("/", "_")
-            self._serial.mkdir(parents=True, exist_ok=True)
             (self._serial / name).write_text(outcome.serial)
 
 
@@ -262,14 +263,16 @@ def _of_test(differences: list[Difference], name: str) -> list[dict]:
     return [dataclasses.asdict(each) for each in differences if each.test == name]
 
 
-def rows_of(platform: Platform, l1_words: str, comparisons: list[Comparison]) -> list[dict]:
+def rows_of(
+    platform: Platform, l1_words: tuple[str, ...], comparisons: list[Comparison]
+) -> list[dict]:
     """One object a test."""
     common = {
         "platform": platform.name,
         "platform_version": platform.version,
         "cpu_model": platform.cpu_model,
         "commit": commands.commit(),
-        "l1_words": l1_words,
+        "l1_words": " / ".join(l1_words),
     }
     rows = []
     for comparison in comparisons:
@@ -302,6 +305,8 @@ def command(arguments: argparse.Namespace) -> int:
         raise NestbedError("No test is left to run: --leave-out names all that were chosen.")
     for image in {entry.image for entry in entries}:
         unit_tests.check_image(image)
+    for directory in filter(None, (arguments.results, arguments.serial)):
+        results.make_directory(directory)
     platform = commands.choose_platform(arguments)
     with tempfile.TemporaryDirectory(prefix="nestbed-") as directory:
         environment = Path(directory) / "environment"

@@ -95,7 +95,7 @@ class Abandoned(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's own arguments."""
-    parser.set_defaults(memory=None, ips=IPS, silence=SILENCE)
+    parser.set_defaults(memory=MEMORY, ips=IPS, silence=SILENCE)
     group = parser.add_argument_group("Linux")
     group.add_argument(
         "--append", default="", metavar="WORDS", help="further words for the kernel"
@@ -119,7 +119,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--guest",
         choices=("linux",),
-        help="what Linux's KVM runs in the end: the same Linux, one level deeper",
+        help="what Linux's KVM runs in the end: the same Linux, one level deeper, with"
+        f" {linux_guest.MEMORY_AROUND} MiB where --memory says nothing else",
     )
     group.add_argument(
         "--bzimage",
@@ -177,10 +178,13 @@ def make_boot(
     native: bool,
 ) -> Boot:
     """The machine that the arguments describe."""
+    memory = arguments.memory
+    if arguments.guest and memory == MEMORY:
+        memory = linux_guest.MEMORY_AROUND
     return boot_of(
         platform,
         arguments.cpus,
-        arguments.memory or (linux_guest.MEMORY_AROUND if arguments.guest else MEMORY),
+        memory,
         image.bzimage if arguments.bzimage else image.vmlinux,
         initrd,
         arguments.append,

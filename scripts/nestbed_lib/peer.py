@@ -138,6 +138,8 @@ def table_of(half: Half, rows: list[dict], nestbed: list[dict]) -> Table:
 
 def command(arguments: argparse.Namespace) -> int:
     """Measures KVM and prints its figures beside Nestbed's."""
+    if arguments.n < 1:
+        raise NestbedError("An operation must run at least once: give --n 1 or more.")
     platform = commands.choose_platform(arguments)
     half = experiment.load()[platforms.extension_of(platform)]
     plan = measurements(half, arguments.n)

@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+from .errors import NestbedError
+
 RESULT_LINE = re.compile(r"^\s*# (\{.*\})\s*$", re.MULTILINE)
 FAILED_LINE = re.compile(r"^\s*(not ok .*|Bail out!.*)$", re.MULTILINE)
 
@@ -30,10 +32,21 @@ def failures(serial: str) -> list[str]:
     return FAILED_LINE.findall(serial)
 
 
+def make_directory(path: Path) -> None:
+    """Makes a directory for results; asked for before the machines run, it fails before them."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NestbedError(f"The directory {path} cannot be made: {error.strerror}.") from error
+
+
 def write_lines(path: Path, rows: list[dict]) -> None:
     """Writes one object a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    make_directory(path.parent)
+    try:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    except OSError as error:
+        raise NestbedError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def read_lines(path: Path) -> list[dict]:

@@ -219,7 +219,10 @@ def entries_of(tree: Path) -> list[Entry]:
     there once."""
     if not tree.is_dir():
         raise NestbedError(f"{tree} is not a directory: name a tree of built kvm-unit-tests.")
-    images = _images(tree)
+    try:
+        images = _images(tree)
+    except OSError as error:
+        raise NestbedError(f"{tree} cannot be read: {error.strerror}.") from error
     if not images:
         raise NestbedError(f"{tree} has no images (*.flat, *.elf): build kvm-unit-tests there.")
     directories = sorted({image.parent for image in images})

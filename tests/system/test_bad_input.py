@@ -16,6 +16,8 @@ import tiny
         (["--cpus", "100"], "cannot be made"),
         (["--strategy", "shadow"], "not of the form NAME=WAY"),
         (["--strategy", "vmcs=shadow,vmcs=trap"], "is given as shadow and as trap"),
+        (["--strategy", "2:vmcs=trap"], "2:vmcs=trap has no Nestbed"),
+        (["--depth", "2", "--strategy", "0:vmcs=trap"], "0:vmcs=trap has no Nestbed"),
         (["--append", "x" * 10000], "longer than"),
         (["--json", "/no/such/directory/file"], "cannot be written"),
     ],
@@ -107,6 +109,17 @@ def test_a_cpu_with_neither_extension_is_named(nestbed):
 
 def test_emulated_platforms_cannot_be_named_too(nestbed):
     assert "--emulated" in nestbed("bench", "--emulated", *TCG).one_sentence()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["bench", "--results", "/dev/null/results"], "cannot be made"),
+        (["peer", "--n", "0"], "--n 1"),
+    ],
+)
+def test_what_would_fail_in_the_end_fails_at_once(nestbed, arguments, words):
+    assert words in nestbed(*arguments).one_sentence()
 
 
 def test_a_baseline_needs_a_reason(nestbed):

@@ -169,6 +169,14 @@ def test_the_same_on_both_sides_conforms(nestbed, tree, tmp_path):
     assert (tmp_path / "serial" / "good-l2-0.txt").read_text().startswith("PASS: a\n")
 
 
+def test_it_runs_at_a_depth(nestbed, tree, tmp_path):
+    # Words for the inner one reach it: it refuses them.
+    root = tree({"good.flat": image_of("PASS: a\r\n")})
+    ways = ["--depth", 2, "--strategy", "2:vmcs=telepathy"]
+    said = nestbed("conformance", root, "--results", tmp_path, *ways)
+    assert said.status == 1 and "telepathy" in said.out + said.err
+
+
 def test_a_difference_is_named_and_gives_a_status(nestbed, tree, tmp_path):
     # Natively CPUID leaf 0x40000000 tells nothing; as L2 EBX has the first letters of a name.
     # mov $0x40000000, %eax; cpuid; cmp $letters, %ebx; jne over
@@ -216,6 +224,7 @@ def test_how_a_run_ends_is_a_verdict(nestbed, tree, tmp_path, text, end, verdict
         ({"a.flat": image_of("")}, ["b"], "has the name b"),
         ({"a.flat": image_of("")}, ["--leave-out", "a"], "No test is left"),
         ({"a.flat": image_of("")}, ["--jobs", "0"], "--jobs"),
+        ({"a.flat": image_of("")}, ["--serial", "/dev/null/serial"], "cannot be made"),
         ({"a.flat": image_of(""), "unittests.cfg": b"no list"}, [], "is no list of tests"),
     ],
 )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import experiment, guest_list, paths, platforms, report
+from . import bochs, experiment, guest_list, paths, platforms, report
 from .boot import Boot, Module, nestbed_boot
 from .console import complain, err, out, print_wide
 from .errors import NestbedError
@@ -133,7 +133,9 @@ def explain(outcome: Outcome) -> None:
     if not outcome.errors():
         for event in [e for e in outcome.events if e not in trace][-EVENTS_SHOWN:]:
             err.print(f"  L1: {json.dumps(event)}", soft_wrap=True, markup=False)
-    for line in [*outcome.complaints, *outcome.state]:
+    # Bochs calls it a panic when a guest, or L1, ends the machine on purpose.
+    complaints = [line for line in outcome.complaints if not bochs.SHUTDOWN.search(line)]
+    for line in [*complaints, *outcome.state]:
         err.print(f"  {line}", soft_wrap=True, markup=False)
 
 

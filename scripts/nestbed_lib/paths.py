@@ -26,10 +26,11 @@ def image(name: str) -> Path:
         return path
     if path.is_dir():
         raise NestbedError(f"The image {name} is a directory: name a file.")
-    guest = BUILD / "guests" / f"{name}.elf"
+    guests = BUILD / "guests"
+    guest = guests / f"{name}.elf"
     if guest.is_file():
         return guest
-    known = ", ".join(sorted(p.stem for p in guest.parent.glob("*.elf") if p.stem[-2:] != "64"))
+    known = ", ".join(sorted(p.stem for p in guests.glob("*.elf") if p.stem[-2:] != "64"))
     raise NestbedError(
         f"There is no image {name}: name a file or one of the built guests ({known or 'none'})."
     )

@@ -97,7 +97,7 @@ def test_two_runs_are_identical(run_in, place, cpus):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["run"], ["bench"], ["linux"], ["platforms"], ["debug"], ["conformance"]],
+    [[], *([name] for name in "run bench linux peer conformance debug platforms".split())],
 )
 def test_every_command_explains_itself(nestbed, command):
     said = nestbed(*command, "--help")

@@ -138,6 +138,8 @@ static struct memory_range gap_around(u64 at)
 	return gap;
 }
 
+/* What is below 4 GiB is mapped since the start: whoever misses there has met a right that another
+ * CPU is giving just now. */
 enum stage2_answer stage2_miss(pa2_t at, u32 rights)
 {
 	enum stage2_answer answer = STAGE2_MAPPED;
@@ -155,7 +157,7 @@ enum stage2_answer stage2_miss(pa2_t at, u32 rights)
 		stage2.lent = PA2(page);
 		stage2.is_lent = true;
 		answer = STAGE2_LENT;
-	} else {
+	} else if (at.v >= 4 * GIB) {
 		struct memory_range gap = gap_around(at.v);
 
 		map(gap.start, gap.end, MEMTYPE_UC);

@@ -47,6 +47,7 @@ void nept_pool_give(struct nept_pool *pool, u64 *page)
 	info->next_free = pool->free_list;
 	pool->free_list = (u32)(info - pool->pages) + 1;
 	pool->used--;
+	pool->given++;
 }
 
 u32 nept_pool_available(const struct nept_pool *pool)

@@ -22,6 +22,7 @@ struct nept_pool {
 	u32 untouched; /* pages from here on were never handed out nor cleared */
 	u32 free_list; /* index + 1 of the page given back last */
 	u32 used;
+	u64 given; /* counts pages given back: a CPU that may have kept references must flush */
 };
 
 /* The range of `count` pages at `base`, which is page-aligned and L1-physically at `base1`. Its

@@ -135,6 +135,9 @@ static void merge(struct svm_nested *n, struct svm_slot *s, u32 groups)
 		.msrpm13 = n->maps.msrpm13_at.v,
 	};
 
+	if (s->iopm_is_merged)
+		groups |= BIT32(CLEAN_MAPS);
+	s->iopm_is_merged = false;
 	svm_merge(&in, groups, &s->vmcb13.vmcb->c);
 	s->msrpm23 = svm_find_msrpm(n, &s->v23);
 }
@@ -168,13 +171,23 @@ static bool enter_full(struct svm_nested *n, struct svm_slot *s, u32 changed)
 		return false;
 	svm_choose_stage2(n, s);
 	merge(n, s, changed);
-	s->vmcb13.vmcb->c.clean = CLEAN_ALL & ~(changed | CHOSEN_BY_L1);
+	/* An exit sets them: an entry that does not come about leaves them for the next. */
+	s->vmcb13.vmcb->c.clean &= ~(changed | CHOSEN_BY_L1);
 	return true;
 }
 
-static inline bool enter_light(struct svm_slot *s)
+/* The merged I/O map was made for one run of L3, and another slot may use it meanwhile. */
+static void leave_merged_iopm(const struct svm_nested *n, struct svm_slot *s)
 {
-	s->vmcb13.vmcb->c.clean = CLEAN_ALL;
+	s->iopm_is_merged = false;
+	s->vmcb13.vmcb->c.iopm_base = n->maps.ones_at.v;
+	svm_changed(s->vmcb13.vmcb, CLEAN_MAPS);
+}
+
+static inline bool enter_light(struct svm_nested *n, struct svm_slot *s)
+{
+	if (unlikely(s->iopm_is_merged))
+		leave_merged_iopm(n, s);
 	return svm_event_is_legal(s->v23.event_injection);
 }
 
@@ -242,7 +255,7 @@ enum outcome svm_enter_l3(struct svm_nested *n, u64 next_rip)
 	take_run(s, live);
 	changed |= all_if_switched(s, nested, virt_ext);
 	if (likely(is_light(s, changed)))
-		entered = enter_light(s);
+		entered = enter_light(n, s);
 	else {
 		take_groups(s, live, changed);
 		entered = enter_full(n, s, changed);

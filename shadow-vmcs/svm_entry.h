@@ -22,11 +22,13 @@ u32 svm_asid13(const struct svm_nested *n, const struct svm_slot *s);
 void svm_fill_ahead(struct svm_slot *s);
 /* Asks for the flush that this entry of L3 needs. */
 void svm_flush_for_entry(struct svm_nested *n, struct svm_slot *s);
-/* Whether it needs one. Removals of the merged table matter even where L2 asked for nothing:
- * hardware may have kept references to tables whose pages serve for others now. */
+/* Whether it needs one. What L1 removed matters even where L2 asked for nothing: under this ASID
+ * hardware may have kept translations, and of any table that it ran on references to pages that
+ * serve for others now. */
 static inline bool svm_is_flush_due(const struct svm_nested *n, const struct svm_slot *s)
 {
 	return s->v23.tlb_control || s->flush_due || n->ways.flush ||
+	       s->pool_given != n->cache.config.pool->given ||
 	       (s->npt13 && s->npt13_removals != s->npt13->nept.table.removals);
 }
 

@@ -37,7 +37,7 @@ static inline u64 svm_event_again(u64 info, u64 injected)
 
 	if (likely(!(event & EVENT_VALID)))
 		return 0;
-	if (injected & EVENT_VALID)
+	if ((injected & EVENT_VALID) && !((event ^ injected) & (EVENT_TYPE | EVENT_VECTOR)))
 		return event;
 	if (type == EVENT_TYPE_SOFTWARE)
 		return 0;

@@ -51,23 +51,6 @@ static inline u32 svm_exit_of(u64 code)
 	return likely(code < SVM_CODES_WITH_BIT) ? (u32)code : svm_exit_of_other(code);
 }
 
-/* The exit code of an index that svm_exit_of() gave for a code with a name. */
-static inline u64 svm_code_of(u32 exit)
-{
-	switch (exit) {
-	case SVM_EXIT_NPF:
-		return SVM_CODE_NPF;
-	case SVM_EXIT_AVIC_INCOMPLETE_IPI:
-		return SVM_CODE_AVIC_INCOMPLETE_IPI;
-	case SVM_EXIT_AVIC_NOACCEL:
-		return SVM_CODE_AVIC_NOACCEL;
-	case SVM_EXIT_INVALID:
-		return SVM_CODE_INVALID;
-	default:
-		return exit;
-	}
-}
-
 /* The name of an exit by its index, or NULL for one without a name. */
 static inline const char *svm_exit_name(u32 exit)
 {

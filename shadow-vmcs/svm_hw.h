@@ -52,12 +52,13 @@ static inline void svm_invlpga(u64 address, u32 asid)
 	__asm__ volatile("invlpga %0, %1" : : "a"(address), "c"(asid) : "memory");
 }
 
-/* The next VMRUN of this VMCB flushes, `how` being one of TLB_... The entry stub takes the request
- * back when it has been served. */
+/* The next VMRUN of this VMCB flushes, `how` being one of TLB_... The exit that follows takes the
+ * request back. One for everything includes the others. */
 static inline void svm_flush(struct vmcb *vmcb, u32 how)
 {
 	count_access(tlb_flushes, 1);
-	vmcb->c.tlb_control = how;
+	if (vmcb->c.tlb_control != TLB_FLUSH_ALL)
+		vmcb->c.tlb_control = how;
 }
 
 /* Words of permission maps that were merged. */

@@ -67,7 +67,7 @@ const u64 *svm_find_msrpm(const struct svm_nested *n, const struct vmcb_control 
 
 void svm_merge_iopm(struct svm_nested *n)
 {
-	const struct svm_slot *s = n->current;
+	struct svm_slot *s = n->current;
 	const u64 *map12 = (const u64 *)n->maps.iopm12;
 	const u64 *map23 = (const u64 *)map_of(n, s->v23.iopm_base, IOPM_SIZE);
 	u64 *map13 = (u64 *)n->maps.iopm13;
@@ -75,6 +75,7 @@ void svm_merge_iopm(struct svm_nested *n)
 	for (u32 i = 0; i < IOPM_SIZE / sizeof(u64); i++)
 		map13[i] = map12[i] | __atomic_load_n(&map23[i], __ATOMIC_RELAXED);
 	svm_count_map_words(IOPM_SIZE / sizeof(u64));
+	s->iopm_is_merged = true;
 	s->vmcb13.vmcb->c.iopm_base = n->maps.iopm13_at.v;
 	svm_changed(s->vmcb13.vmcb, CLEAN_MAPS);
 }

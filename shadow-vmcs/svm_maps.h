@@ -40,7 +40,8 @@ static inline void svm_merge_msrpm(struct svm_nested *n, const struct svm_slot *
 	svm_merge_msrpm_word(n, s->msrpm23, MSRPM_WORD_OF_HIGH(MSR_FS_BASE));
 	svm_count_map_words(4);
 }
-/* L3 makes a string I/O access that L2 does not want: it runs on merged bits until it ends. */
+/* L3 makes a string I/O access that L2 does not want: it runs on merged bits until its next entry.
+ */
 void svm_merge_iopm(struct svm_nested *n);
 
 #endif

@@ -53,6 +53,8 @@ struct svm_slot {
 	struct nept_slot *npt13; /* NULL when L3 runs on npt12 */
 	u64 npt13_key;           /* it is still the same one while its key is this */
 	u64 npt13_removals;      /* of its table at the last flush */
+	u64 pool_given;          /* of the pool of all tables at the last flush */
+	bool iopm_is_merged;     /* vmcb13 runs on the merged I/O map until the next entry */
 	u64 injected;            /* the event that the last entry injected */
 	bool flush_due;          /* the ASID may still have translations of another table */
 	bool gif_closed;         /* by L3 itself: svm_l3_is_closed() */

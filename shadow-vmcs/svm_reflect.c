@@ -125,5 +125,6 @@ void svm_reflect_invalid(struct svm_nested *n)
 	to->c.exit_info2 = 0;
 	to->c.exit_int_info = 0;
 	s->stale = CLEAN_ALL;
+	s->flush_due = true;
 	switch_to_l2(n, &vmcb12->s);
 }

@@ -65,6 +65,7 @@ void svm_flush_for_entry(struct svm_nested *n, struct svm_slot *s)
 	else
 		flush_one(n, s);
 	s->flush_due = false;
+	s->pool_given = n->cache.config.pool->given;
 	if (s->npt13)
 		s->npt13_removals = s->npt13->nept.table.removals;
 }
@@ -141,8 +142,10 @@ static enum outcome run_again(struct svm_nested *n)
 			      ? virtual_interrupt
 			      : svm_event_again(v13->exit_int_info, s->injected);
 	v13->event_injection = s->injected;
-	if (unlikely(s->npt13_removals != s->npt13->nept.table.removals)) {
+	if (unlikely(s->npt13_removals != s->npt13->nept.table.removals ||
+		     s->pool_given != n->cache.config.pool->given)) {
 		s->npt13_removals = s->npt13->nept.table.removals;
+		s->pool_given = n->cache.config.pool->given;
 		flush_one(n, s);
 	}
 	return OUTCOME_RESUME;

@@ -60,7 +60,7 @@ void svm_start(struct vcpu *vcpu, const struct load_plan *plan);
 void svm_wait_for_sipi(struct vcpu *vcpu);
 void svm_start_up(struct vcpu *vcpu, u8 vector);
 
-/* --- svm_handle.c, svm_msr.c, svm_gif.c: exits of L2 by the handler column of svm_exits.def --- */
+/* --- svm_handle.c, svm_msr.c: exits of L2 by the handler column of svm_exits.def --- */
 
 typedef enum outcome svm_handler(struct vcpu *vcpu, u32 exit);
 svm_handler svm_handle_cpuid, svm_handle_msr, svm_handle_io, svm_handle_npf, svm_handle_shutdown,

@@ -119,13 +119,17 @@ enum outcome svm_handle_npf(struct vcpu *vcpu, u32 exit)
 {
 	struct vmcb *vmcb = vcpu->run.vmcb;
 	u64 at = vmcb->c.exit_info2;
+	u64 of_l1 = 0, *injected = &of_l1;
 
 	(void)exit;
 	if (svm_apic_store(vcpu, at))
 		return OUTCOME_RESUME;
-	/* An event whose delivery this interrupted is delivered again. L1 injects nothing that L2's
-	 * instructions could bring back. */
-	vmcb->c.event_injection = svm_event_again(vmcb->c.exit_int_info, 0);
+	/* An event whose delivery this interrupted is delivered again. What L1 injects into L2 no
+	 * instruction could bring back. */
+	if (vcpu->level == 3)
+		injected = &svm_of(vcpu)->nested.current->injected;
+	*injected = svm_event_again(vmcb->c.exit_int_info, *injected);
+	vmcb->c.event_injection = *injected;
 	switch (stage2_miss(PA2(at), nept_format_npt.access(vmcb->c.exit_info1))) {
 	case STAGE2_LENT:
 		add_pending(PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW);

@@ -64,6 +64,8 @@ static enum outcome hold(struct vcpu *vcpu, u32 exit)
 
 enum outcome svm_handle_for_l3(struct vcpu *vcpu, u32 exit)
 {
+	/* Whatever the entry injected has been delivered. */
+	svm_of(vcpu)->nested.current->injected = 0;
 	switch (exit) {
 	case SVM_EXIT_IOIO:
 		return io(vcpu, exit);

@@ -82,7 +82,7 @@ def test_every_way_and_profile_is_measured(rows, place):
 def test_an_exit_costs_at_most(rows, place, reference):
     wanted = {"level": reference.level, "op": reference.op, "state": "warm", **reference.ways}
     row = results.find(rows_in(rows, place), profile=reference.profile, **wanted)
-    assert row["hw_exits_per_op"] == reference.exits
+    assert row["hw_exits_per_op"] <= reference.exits
     assert row["ticks_min"] <= reference.at_most
 
 

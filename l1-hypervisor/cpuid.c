@@ -7,16 +7,18 @@
 #include "l1-hypervisor/leaf/x86.h"
 #include "l1-hypervisor/log.h"
 
-#define LEAF_1_ECX_VMX       BIT(5)
-#define LEAF_1_ECX_OSXSAVE   BIT(27)
-#define LEAF_1_ECX_DS        (BIT(2) | BIT(4)) /* DTES64, DS-CPL */
-#define LEAF_1_EDX_APIC      BIT(9)
-#define LEAF_1_EDX_DS        BIT(21)
-#define LEAF_7_EBX_PT        BIT(25)
-#define LEAF_7_ECX_OSPKE     BIT(4)
-#define LEAF_EXT             0x80000001U
-#define LEAF_EXT_EDX_SYSCALL BIT(11)
-#define LEAF_ENCRYPTION      0x8000001fU
+#define LEAF_1_ECX_VMX          BIT(5)
+#define LEAF_1_ECX_OSXSAVE      BIT(27)
+#define LEAF_1_ECX_DS           (BIT(2) | BIT(4)) /* DTES64, DS-CPL */
+#define LEAF_1_EDX_APIC         BIT(9)
+#define LEAF_1_EDX_DS           BIT(21)
+#define LEAF_7_EBX_PT           BIT(25)
+#define LEAF_7_ECX_OSPKE        BIT(4)
+#define LEAF_7_ECX_SHADOW_STACK BIT(7)
+#define LEAF_7_ECX_LA57         BIT(16)
+#define LEAF_EXT                0x80000001U
+#define LEAF_EXT_EDX_SYSCALL    BIT(11)
+#define LEAF_ENCRYPTION         0x8000001fU
 
 static void put_bit(u32 *word, u64 bit, bool on)
 {
@@ -38,11 +40,15 @@ static void signature(u32 leaf, struct cpuid_regs *out)
 }
 
 /* The leaves that differ on AMD. Memory encryption would have its bit in addresses of L2. */
+/* DEVIATION: an L2 of SVM is not told of five-level paging, with which its nested tables would have
+ * five levels, nor of shadow stacks, whose state is not merged. */
 static void change_svm(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out)
 {
 	const struct svm_caps *svm = view->svm;
 
-	if (leaf == LEAF_EXT) {
+	if (leaf == 7) {
+		put_bit(&out->ecx, LEAF_7_ECX_LA57 | LEAF_7_ECX_SHADOW_STACK, false);
+	} else if (leaf == LEAF_EXT) {
 		put_bit(&out->ecx, CPUID_ECX_SVM, view->nested);
 		put_bit(&out->ecx, CPUID_ECX_SKINIT, false);
 	} else if (leaf == CPUID_SVM_LEAF) {
@@ -69,6 +75,8 @@ void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *ou
 	} else if (leaf == 7) {
 		put_bit(&out->ecx, LEAF_7_ECX_OSPKE, view->cr4 & CR4_PKE);
 		put_bit(&out->ebx, LEAF_7_EBX_PT, false);
+		if (view->svm)
+			change_svm(leaf, view, out);
 	} else if (leaf - NB_CPUID_BASE < 0x100) {
 		signature(leaf, out);
 	} else if (view->svm) {

@@ -62,7 +62,6 @@ static const struct feature_bits cr4_features[] = {
 	{ 1, ECX, 26, CR4_OSXSAVE },      { 7, EBX, 0, CR4_FSGSBASE },
 	{ 7, EBX, 7, CR4_SMEP },          { 7, EBX, 20, CR4_SMAP },
 	{ 7, ECX, 2, CR4_UMIP },          { 7, ECX, 3, CR4_PKE },
-	{ 7, ECX, 7, CR4_CET },           { 7, ECX, 16, CR4_LA57 },
 };
 
 static const struct feature_bits efer_features[] = {

@@ -49,11 +49,6 @@ struct svm_check_env {
 	bool host_long_mode; /* EFER.LMA */
 };
 
-/* The groups that some rule looks at; a check of no other group needs no call of svm_check(). */
-#define SVM_CHECK_GROUPS                                                                   \
-	((u32)(BIT(CLEAN_INTERCEPTS) | BIT(CLEAN_MAPS) | BIT(CLEAN_ASID) | BIT(CLEAN_NP) | \
-	       BIT(CLEAN_CR) | BIT(CLEAN_DR) | BIT(CLEAN_SEG) | BIT(VMCB_ALWAYS)))
-
 /*
  * Whether all rules hold, in the manual's order; describes the first that does not in *verdict.
  * `groups` has bit G (enum vmcb_group) set for each group that changed since this last was true for

@@ -21,6 +21,7 @@
 #define PENDING_NMI             1U /* one reached this CPU while L1 ran; it is the guest's */
 #define PENDING_ABSENT_PAGE     2U /* a page of absent memory was lent writable: take it back */
 #define PENDING_ABSENT_PAGE_NEW 4U /* it was lent in this exit: let the store happen first */
+#define PENDING_SMI             8U /* SVM: one was taken while a guest's GIF was closed */
 
 struct vcpu {
 	struct regs regs;              /* first: the entry stub pushes and pops it */

@@ -139,6 +139,11 @@
 #define MSR_SVM_KEY     0xc0010118U
 #define MSR_TSC_RATIO   0xc0000104U
 
+/* APM 2 "TSC Ratio MSR (C000_0104h)" (15.30.5): 8 bits of integer, 32 bits of fraction. */
+#define TSC_RATIO_FRACTION 32
+#define TSC_RATIO_ONE      BIT(TSC_RATIO_FRACTION)
+#define TSC_RATIO_RESERVED (~BITS(39, 0))
+
 #define VM_CR_DPD      BIT(0)
 #define VM_CR_R_INIT   BIT(1)
 #define VM_CR_DIS_A20M BIT(2)

@@ -1,7 +1,7 @@
 /*
- * What L2 is told of SVM: the lists below are the one place that decides it. Left out are AVIC,
- * virtual VMLOAD and VMSAVE and the TSC ratio, which vmcb13 does not carry for L2, and the SVM
- * lock, whose MSR SVM_KEY L2 does not have. Pure.
+ * What L2 is told of SVM: the lists below are the one place that decides it. Left out are AVIC
+ * and virtual VMLOAD and VMSAVE, which vmcb13 does not carry for L2, and the SVM lock, whose MSR
+ * SVM_KEY L2 does not have. Pure.
  */
 #include "shadow-vmcs/svm_caps.h"
 
@@ -12,7 +12,8 @@
 /* Handed on from a platform that has them. */
 #define OFFERED                                                                                \
 	(SVM_FEATURE_LBR | SVM_FEATURE_NRIPS | SVM_FEATURE_DECODE | SVM_FEATURE_PAUSE_FILTER | \
-	 SVM_FEATURE_PAUSE_THRESHOLD | SVM_FEATURE_VGIF | SVM_FEATURE_ADDR_CHK)
+	 SVM_FEATURE_PAUSE_THRESHOLD | SVM_FEATURE_VGIF | SVM_FEATURE_TSC_RATIO |              \
+	 SVM_FEATURE_ADDR_CHK)
 #define OFFERED_WITH_NPT SVM_FEATURE_NPT
 
 /* The host's, L2's and one for its guests. */

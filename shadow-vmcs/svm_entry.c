@@ -8,6 +8,7 @@
  */
 #include "shadow-vmcs/svm_entry.h"
 #include "l1-hypervisor/leaf/x86.h"
+#include "shadow-vmcs/svm_event.h"
 #include "shadow-vmcs/svm_hw.h"
 #include "shadow-vmcs/svm_maps.h"
 #include "shadow-vmcs/svm_merge.h"
@@ -59,6 +60,17 @@ static inline void take_run(struct svm_slot *s, const volatile struct vmcb *live
 {
 	take_control(&s->v23, &live->c, VMCB_ALWAYS);
 	take_save(&s->vmcb13.vmcb->s, &live->s, VMCB_ALWAYS);
+}
+
+/* Copies what goes with the event that L2 injects. Without NRIPS the field means nothing. */
+static inline void take_next_rip(const struct svm_nested *n, struct svm_slot *s,
+				 const volatile struct vmcb *live)
+{
+	if (likely(!svm_event_has_next_rip(s->v23.event_injection)) ||
+	    !svm_has(&n->offered, SVM_FEATURE_NRIPS))
+		return;
+	take(&s->v23.next_rip, &live->c.next_rip, sizeof(u64));
+	s->vmcb13.vmcb->c.next_rip = s->v23.next_rip;
 }
 
 /* EFER.LMA is the processor's to set, and not every platform does so at VMRUN. */
@@ -133,6 +145,7 @@ static void merge(struct svm_nested *n, struct svm_slot *s, u32 groups)
 		.ncr3_13 = s->npt13 ? nept_root_pointer(&s->npt13->nept) : n->core->ncr3_12,
 		.iopm13 = asks_ports ? n->maps.ones_at.v : n->maps.iopm12_at.v,
 		.msrpm13 = n->maps.msrpm13_at.v,
+		.tsc_ratio = n->tsc_ratio,
 	};
 
 	if (s->iopm_is_merged)
@@ -214,6 +227,8 @@ static inline void switch_to_l3(struct svm_nested *n, struct svm_slot *s)
 	publish_tpr(n);
 	/* APM 2 "Interrupt Masking in EFLAGS" (15.21.1): the host's IF at VMRUN, L2's here. */
 	svm_host_interrupts(save12->rflags & RFLAGS_IF);
+	if (unlikely(n->scales))
+		svm_tsc_ratio_write(n->tsc_ratio);
 	n->run->vmcb = s->vmcb13.vmcb;
 	n->run->vmcb_at = s->vmcb13.at.v;
 	*n->level = 3;
@@ -264,6 +279,7 @@ enum outcome svm_enter_l3(struct svm_nested *n, u64 next_rip)
 		return refuse(n);
 	inherit_pat(n, s);
 	svm_merge_run(&s->v23, &s->vmcb13.vmcb->c);
+	take_next_rip(n, s, live);
 	s->injected = s->v23.event_injection;
 	s->stale = 0;
 	svm_merge_msrpm(n, s);

@@ -24,6 +24,13 @@ static inline u64 svm_interrupted_event(u64 info)
 	return vector == EXC_NMI ? (info & ~EVENT_TYPE) | EVENT_TYPE_NMI : info;
 }
 
+/* Whether a processor that saves next RIPs takes one with this event: INT n needs to know where the
+ * handler returns to. APM 2 "Event Injection" (15.20). */
+static inline bool svm_event_has_next_rip(u64 event)
+{
+	return (event & (EVENT_VALID | EVENT_TYPE)) == (EVENT_VALID | EVENT_TYPE_SOFTWARE);
+}
+
 /*
  * What is to be injected so that the guest goes on where it was, or 0; `injected` is what the entry
  * injected that ended with this exit. An event that an instruction made (INTn, INT3, INTO) comes

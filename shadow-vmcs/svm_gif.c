@@ -171,58 +171,75 @@ static void set_virtual_gif_of_l3(struct vmcb *vmcb13, bool on)
 	svm_changed(vmcb13, CLEAN_TPR);
 }
 
-/* As close_gif() and open_gif(), for L3; where L2 masks its interrupts too, V_TPR is L3's own. */
+/* What of int_control a closed GIF of L3's takes away and gives back: an interrupt of L2's that
+ * waits, and the TPR, which is L3's own where L2 masks its interrupts too. */
+static inline u64 taken_while_closed(const struct svm_slot *s)
+{
+	return INT_V_IRQ | (s->v23.int_control & INT_V_MASKING ? 0 : INT_V_MASKING | INT_V_TPR);
+}
+
 static void close_gif_of_l3(struct svm_nested *n, struct svm_slot *s)
 {
 	struct vmcb_control *c = &s->vmcb13.vmcb->c;
+	u64 taken = taken_while_closed(s);
 
-	if (!(s->v23.int_control & INT_V_MASKING)) {
+	s->taken = c->int_control & taken;
+	c->int_control &= ~taken;
+	if (taken & INT_V_TPR) {
 		n->tpr = svm_tpr_read();
-		c->int_control = (c->int_control & ~INT_V_TPR) | INT_V_MASKING | n->tpr;
+		c->int_control |= INT_V_MASKING | n->tpr;
 	}
-	svm_host_interrupts(false);
-	s->held = s->v23.intercept1 & INTERCEPT1_HELD;
-	s->v23.intercept1 &= ~INTERCEPT1_HELD;
+	s->held = s->v23.intercept1 & (INTERCEPT1_HELD | INTERCEPT1_SMI);
+	s->v23.intercept1 &= ~s->held;
 	c->intercept1 |= INTERCEPT1_HELD;
-	s->stale |= BIT32(CLEAN_INTERCEPTS) | BIT32(CLEAN_TPR);
 }
 
 static void open_gif_of_l3(struct svm_nested *n, struct svm_slot *s)
 {
 	struct vmcb_control *c = &s->vmcb13.vmcb->c;
+	u64 taken = taken_while_closed(s);
 
-	if (!(s->v23.int_control & INT_V_MASKING)) {
+	if (taken & INT_V_TPR) {
 		n->tpr = (u8)(c->int_control & INT_V_TPR);
 		svm_tpr_write(n->tpr);
-		c->int_control &= ~INT_V_MASKING;
 	}
-	svm_host_interrupts(n->vmcb12.vmcb->s.rflags & RFLAGS_IF);
+	c->int_control = (c->int_control & ~taken) | s->taken;
 	s->v23.intercept1 |= s->held;
 	c->intercept1 = n->v12.intercept1 | s->v23.intercept1;
 }
 
-/*
- * L3's STGI and CLGI, which L2 does not intercept: they close the machine until STGI or #VMEXIT.
- * The copy of L2's intercepts has none of what is held meanwhile, and is taken again at its next
- * VMRUN.
- * DEVIATION: SMIs and virtual interrupts are not held, and a TPR that L3 writes then is lost if it
- * exits before its STGI.
- */
-void svm_set_gif_of_l3(struct svm_nested *n, bool on)
+static void move_gif_of_l3(struct svm_nested *n, bool on)
 {
 	struct svm_slot *s = n->current;
-	struct vmcb *vmcb13 = s->vmcb13.vmcb;
 
-	if (vmcb13->c.int_control & INT_V_GIF_ENABLE) {
-		set_virtual_gif_of_l3(vmcb13, on);
-		return;
-	}
-	if (svm_l3_is_closed(s) != on)
-		return;
 	s->gif_closed = !on;
 	if (on)
 		open_gif_of_l3(n, s);
 	else
 		close_gif_of_l3(n, s);
-	vmcb13->c.clean &= ~(BIT32(CLEAN_TPR) | BIT32(CLEAN_INTERCEPTS));
+	s->vmcb13.vmcb->c.clean &= ~(BIT32(CLEAN_TPR) | BIT32(CLEAN_INTERCEPTS));
+}
+
+/*
+ * L3's STGI and CLGI, which L2 does not intercept: they close the machine until STGI or #VMEXIT. An
+ * SMI that L2 intercepts makes an exit to L1, which lets it happen; L2 hears of it when the GIF
+ * opens.
+ */
+void svm_set_gif_of_l3(struct svm_nested *n, bool on)
+{
+	struct vmcb *vmcb13 = n->current->vmcb13.vmcb;
+
+	if (vmcb13->c.int_control & INT_V_GIF_ENABLE) {
+		set_virtual_gif_of_l3(vmcb13, on);
+		return;
+	}
+	if (n->current->gif_closed != on)
+		return;
+	move_gif_of_l3(n, on);
+	svm_host_interrupts(on && (n->vmcb12.vmcb->s.rflags & RFLAGS_IF));
+}
+
+void svm_end_gif_of_l3(struct svm_nested *n)
+{
+	move_gif_of_l3(n, true);
 }

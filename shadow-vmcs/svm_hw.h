@@ -91,4 +91,10 @@ static inline void svm_tpr_write(u8 tpr)
 	__asm__ volatile("mov %0, %%cr8" : : "r"((u64)tpr) : "memory");
 }
 
+/* What guests' time-stamp counters are multiplied with. Only with that feature. */
+static inline void svm_tsc_ratio_write(u64 ratio)
+{
+	wrmsr(MSR_TSC_RATIO, ratio);
+}
+
 #endif

@@ -62,7 +62,7 @@ static inline bool svm_site_holds(const struct svm_site *site, const struct vmcb
 	return ((bytes ^ site->bytes) & site->mask) == 0;
 }
 
-/* svm_next_rip() of a place that is known; false for any other. */
+/* svm_decode_next_rip() of a place that is known; false for any other. */
 static inline __attribute__((always_inline)) bool
 svm_known_next_rip(const struct svm_sites *sites, const struct vmcb *vmcb, u32 exit, u64 *next)
 {
@@ -81,26 +81,19 @@ svm_known_next_rip(const struct svm_sites *sites, const struct vmcb *vmcb, u32 e
 }
 
 /* Whether one of the first `count` bytes at RIP, all of them prefixes, is the address-size prefix;
- * `memory` as for svm_next_rip(). */
+ * `memory` as for svm_decode_next_rip(). */
 bool svm_has_address_prefix(const struct vmcb *vmcb, const struct nept_memory *memory, u32 count);
 
 /* Reads up to `size` bytes of the guest's code at RIP; how many it got, at most 15. */
 u32 svm_code(const struct vmcb *vmcb, const struct nept_memory *memory, u8 *to, u32 size);
 
-/* svm_next_rip() by decoding. `sites` may be NULL: nothing is remembered then. */
-bool svm_decode_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
-			 const struct nept_memory *memory, u64 *next);
-
 /*
  * The RIP behind the instruction at RIP that made the exit `exit` (an enum svm_exit), which must be
  * one with an opcode, MSR or IOIO; `memory` is the memory that the guest's CR3 and page tables
- * speak of. False: the code has changed meanwhile, the guest must run again as it is.
+ * speak of. `sites` may be NULL: nothing is remembered then. False: the code has changed meanwhile,
+ * the guest must run again as it is.
  */
-static inline bool svm_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
-				const struct nept_memory *memory, u64 *next)
-{
-	return svm_known_next_rip(sites, vmcb, exit, next) ||
-	       svm_decode_next_rip(sites, vmcb, exit, memory, next);
-}
+bool svm_decode_next_rip(struct svm_sites *sites, const struct vmcb *vmcb, u32 exit,
+			 const struct nept_memory *memory, u64 *next);
 
 #endif

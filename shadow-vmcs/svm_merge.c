@@ -23,9 +23,9 @@ static void merge_intercepts(const struct svm_merge_in *in, struct vmcb_control 
 	v13->intercept1 = a->intercept1 | b->intercept1;
 	v13->intercept2 = a->intercept2 | (b->intercept2 & INTERCEPT2_KNOWN);
 	v13->intercept3 = a->intercept3 | (b->intercept3 & INTERCEPT3_KNOWN);
-	/* APM 2 "TSC_OFFSET" (15.7.1 and Appendix B): it is added to the counter; both levels' are.
-	 */
-	v13->tsc_offset = a->tsc_offset + b->tsc_offset;
+	/* APM 2 "TSC Ratio MSR (C000_0104h)" (15.30.5): hardware multiplies the host's counter,
+	 * then adds the offset. To L3 the host is L2, whose own offset is in what is multiplied. */
+	v13->tsc_offset = svm_scale_tsc(a->tsc_offset, in->tsc_ratio) + b->tsc_offset;
 	v13->pause_count = b->pause_count;
 	v13->pause_threshold = b->pause_threshold;
 }

@@ -14,7 +14,14 @@ struct svm_merge_in {
 	u32 asid13;
 	u64 ncr3_13;
 	u64 iopm13, msrpm13;
+	u64 tsc_ratio; /* of L2 for L3; TSC_RATIO_ONE without that feature */
 };
+
+/* What a time-stamp counter, or a difference of two, is for a guest with this ratio. */
+static inline u64 svm_scale_tsc(u64 ticks, u64 ratio)
+{
+	return (u64)((__int128)(int64_t)ticks * (__int128)ratio >> TSC_RATIO_FRACTION);
+}
 
 /* What every entry brings: L2's event, its interrupt shadow. */
 static inline void svm_merge_run(const struct vmcb_control *v23, struct vmcb_control *v13)

@@ -3,6 +3,7 @@
  * own is kept here. APM 2 "SVM Related MSRs" (15.30).
  */
 #include "l1-hypervisor/leaf/x86.h"
+#include "shadow-vmcs/svm_hw.h"
 #include "shadow-vmcs/svm_nested.h"
 
 bool svm_svme(const struct svm_nested *n)
@@ -64,6 +65,24 @@ static bool write_hsave(struct svm_nested *n, u64 value)
 	return true;
 }
 
+static bool has_tsc_ratio(const struct svm_nested *n)
+{
+	return n->enabled && svm_has(&n->offered, SVM_FEATURE_TSC_RATIO);
+}
+
+/* The slots' offsets are made for the old one. L3, if it may write it, runs on with the new one. */
+static bool write_tsc_ratio(struct svm_nested *n, u64 value)
+{
+	if (!has_tsc_ratio(n) || (value & TSC_RATIO_RESERVED))
+		return false;
+	n->tsc_ratio = value;
+	n->scales = value != TSC_RATIO_ONE;
+	svm_slot_forget_all(n);
+	if (*n->level == 3)
+		svm_tsc_ratio_write(value);
+	return true;
+}
+
 bool svm_rdmsr(struct svm_nested *n, u32 msr, u64 *value, bool *ok)
 {
 	*ok = true;
@@ -79,10 +98,13 @@ bool svm_rdmsr(struct svm_nested *n, u32 msr, u64 *value, bool *ok)
 		*ok = n->enabled;
 		*value = n->hsave_pa;
 		return true;
+	case MSR_TSC_RATIO:
+		*ok = has_tsc_ratio(n);
+		*value = n->tsc_ratio;
+		return true;
 	/* Of features that L2 is not offered. */
 	case MSR_SMM_CTL:
 	case MSR_SVM_KEY:
-	case MSR_TSC_RATIO:
 		*ok = false;
 		return true;
 	default:
@@ -102,9 +124,11 @@ bool svm_wrmsr(struct svm_nested *n, u32 msr, u64 value, bool *ok)
 	case MSR_VM_HSAVE_PA:
 		*ok = n->enabled && write_hsave(n, value);
 		return true;
+	case MSR_TSC_RATIO:
+		*ok = write_tsc_ratio(n, value);
+		return true;
 	case MSR_SMM_CTL:
 	case MSR_SVM_KEY:
-	case MSR_TSC_RATIO:
 		*ok = false;
 		return true;
 	default:

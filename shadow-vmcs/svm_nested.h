@@ -57,8 +57,9 @@ struct svm_slot {
 	bool iopm_is_merged;     /* vmcb13 runs on the merged I/O map until the next entry */
 	u64 injected;            /* the event that the last entry injected */
 	bool flush_due;          /* the ASID may still have translations of another table */
-	bool gif_closed;         /* by L3 itself: svm_l3_is_closed() */
+	bool gif_closed;         /* by L3 itself, until its STGI or #VMEXIT */
 	u32 held;                /* what L2 intercepts of the events that wait for that */
+	u64 taken;               /* what its int_control gets back then */
 	bool svme_is_off; /* L3 has cleared its EFER.SVME since its VMRUN; hardware's is on */
 	bool missed;      /* L2 was told of a nested page fault, and may have mended it */
 	u64 missed_at, missed_info;
@@ -66,8 +67,6 @@ struct svm_slot {
 
 /* What nested SVM needs of the core. Pointers of L2 are checked by the callee. */
 struct svm_core {
-	bool (*read)(pa2_t at, void *to, u64 length);
-	bool (*write)(pa2_t at, const void *from, u64 length);
 	bool (*is_ram)(pa2_t at, u64 length);
 	void *(*pointer)(pa2_t at); /* of memory that is_ram() said yes for */
 	/* L3 needs these rights at an address of L2's that npt12 denies: true when it has them now.
@@ -118,6 +117,8 @@ struct svm_nested {
 	bool gif;       /* L2's GIF with gif=trap; with gif=virtual it is in vmcb12 */
 	u64 vm_cr;      /* MSR VM_CR as L2 has it */
 	u64 hsave_pa;   /* MSR VM_HSAVE_PA as L2 has it */
+	u64 tsc_ratio;  /* MSR TSC_RATIO as L2 has it, which counts while L3 runs */
+	bool scales;    /* it is not 1 */
 
 	struct svm_slot *current; /* what L3 runs on, while *level is 3, or ran on last */
 	struct svm_slot slot[SVM_SLOTS];
@@ -154,11 +155,8 @@ void svm_gif_event(struct svm_nested *n);
 /* STGI and CLGI of L3, where L2 lets it have them. */
 void svm_set_gif_of_l3(struct svm_nested *n, bool on);
 
-/* Whether L3 has closed the machine: that makes its slot stale, and VMRUN ends both. */
-static inline bool svm_l3_is_closed(const struct svm_slot *s)
-{
-	return s->gif_closed && s->stale;
-}
+/* L3 ends while it has closed the machine. */
+void svm_end_gif_of_l3(struct svm_nested *n);
 
 /* --- svm_msr.c: EFER, VM_CR, VM_HSAVE_PA and their kin, as L2 has them --- */
 

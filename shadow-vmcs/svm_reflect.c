@@ -79,6 +79,8 @@ static inline void switch_to_l2(struct svm_nested *n, const struct vmcb_save *sa
 	n->run->vmcb_at = n->vmcb12.at.v;
 	*n->level = 2;
 	svm_host_interrupts(false);
+	if (unlikely(n->scales))
+		svm_tsc_ratio_write(TSC_RATIO_ONE);
 	if (unlikely(n->ways.flush))
 		svm_flush(vmcb12, TLB_FLUSH_ALL);
 	if (svm_gif(n))
@@ -93,6 +95,8 @@ void svm_reflect_as(struct svm_nested *n, u64 code, u64 info1, u64 info2)
 	const struct vmcb *from = s->vmcb13.vmcb;
 	struct vmcb *to = s->live;
 
+	if (unlikely(s->gif_closed))
+		svm_end_gif_of_l3(n);
 	to->c.exit_code = code;
 	to->c.exit_info1 = info1;
 	to->c.exit_info2 = info2;
@@ -120,6 +124,8 @@ void svm_reflect_invalid(struct svm_nested *n)
 	struct vmcb *to = s->live;
 	struct vmcb *vmcb12 = n->vmcb12.vmcb;
 
+	if (unlikely(s->gif_closed))
+		svm_end_gif_of_l3(n);
 	to->c.exit_code = SVM_CODE_INVALID;
 	to->c.exit_info1 = 0;
 	to->c.exit_info2 = 0;

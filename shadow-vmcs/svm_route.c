@@ -20,6 +20,17 @@ static bool wants_port(const struct svm_nested *n, u64 info)
 				 (u32)(info & IOIO_SIZE) >> IOIO_SIZE_SHIFT);
 }
 
+/* APM 3, each instruction of SVM but VMMCALL: #UD while EFER.SVME is clear and #GP at another CPL
+ * than 0 come before the intercept. Hardware's SVME is always set, and a KVM below does not ask for
+ * the CPL. */
+static bool faults_first(const struct svm_nested *n, u32 exit)
+{
+	bool is_svm = exit == SVM_EXIT_INVLPGA || exit == SVM_EXIT_VMRUN ||
+		      (exit >= SVM_EXIT_VMLOAD && exit <= SVM_EXIT_SKINIT);
+
+	return is_svm && (!svm_svme(n) || n->run->vmcb->s.cpl);
+}
+
 bool svm_l2_wants(const struct svm_nested *n, u32 exit)
 {
 	const struct vmcb_control *v13 = &n->current->vmcb13.vmcb->c;
@@ -30,9 +41,12 @@ bool svm_l2_wants(const struct svm_nested *n, u32 exit)
 		return exit != SVM_EXIT_NPF;
 	if (!is_intercepted(&n->current->v23, exit))
 		return false;
+	/* The first of those that ask for more than the bit. */
+	if (likely(exit < SVM_EXIT_INVLPGA))
+		return true;
 	if (exit == SVM_EXIT_MSR)
 		return svm_l2_wants_msr(n, (u32)n->regs->r[REG_RCX], v13->exit_info1 & 1);
 	if (exit == SVM_EXIT_IOIO)
 		return wants_port(n, v13->exit_info1);
-	return true;
+	return !faults_first(n, exit);
 }

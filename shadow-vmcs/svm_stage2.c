@@ -123,7 +123,7 @@ static u64 lost_virtual_interrupt(struct svm_slot *s)
 	const struct vmcb *vmcb13 = s->vmcb13.vmcb;
 	u64 asked = s->v23.int_control & s->live->c.int_control & INT_V_IRQ;
 
-	if (likely(!asked) || (vmcb13->c.int_control & INT_V_IRQ))
+	if (likely(!asked) || s->gif_closed || (vmcb13->c.int_control & INT_V_IRQ))
 		return 0;
 	s->v23.int_control &= ~INT_V_IRQ;
 	if (!(vmcb13->c.exit_int_info & EVENT_VALID) || !(vmcb13->s.rflags & RFLAGS_IF))
@@ -142,6 +142,8 @@ static enum outcome run_again(struct svm_nested *n)
 			      ? virtual_interrupt
 			      : svm_event_again(v13->exit_int_info, s->injected);
 	v13->event_injection = s->injected;
+	if (unlikely(svm_event_has_next_rip(s->injected)))
+		v13->next_rip = s->v23.next_rip;
 	if (unlikely(s->npt13_removals != s->npt13->nept.table.removals ||
 		     s->pool_given != n->cache.config.pool->given)) {
 		s->npt13_removals = s->npt13->nept.table.removals;

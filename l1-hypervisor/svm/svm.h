@@ -47,8 +47,8 @@ void svm_cpu_enable(void);
 void svm_choose_stub(struct vcpu *vcpu);
 /* A VMCB of L1's, all zeros. */
 struct hw_vmcb svm_vmcb_new(void);
-/* Lets an NMI that hardware holds back reach L1 now: it is pending afterwards. */
-void svm_take_nmi(void);
+/* Lets what hardware holds back reach L1 now: an NMI is pending afterwards, an SMI is over. */
+void svm_take_held(void);
 
 /* --- svm_vmcb12.c --- */
 

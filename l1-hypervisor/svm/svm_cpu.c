@@ -117,12 +117,14 @@ void svm_cpu_enable(void)
 {
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, physical_of(memory_pages(1)).v);
+	if (svm_has(&platform, SVM_FEATURE_TSC_RATIO))
+		svm_tsc_ratio_write(TSC_RATIO_ONE);
 	__asm__ volatile("clgi" : : : "memory");
 }
 
 /* L1 takes no interrupt here, whatever RFLAGS.IF is for the guest; STGI lets one instruction pass
  * before what it lets in. */
-void svm_take_nmi(void)
+void svm_take_held(void)
 {
 	u64 rflags;
 

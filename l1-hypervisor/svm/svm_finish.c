@@ -96,25 +96,47 @@ void svm_finish(struct vcpu *vcpu, enum outcome outcome)
 	}
 }
 
+/* Whether the guest that runs holds such events, by its GIF. */
+static bool is_closed(struct vcpu *vcpu)
+{
+	const struct svm_nested *n = &svm_of(vcpu)->nested;
+
+	return vcpu->level == 3 ? n->current->gif_closed : !svm_gif(n);
+}
+
+/* An event that L1 has held makes L3 exit, if L2 asked for that. */
+static bool l2_takes_event(struct vcpu *vcpu, u32 exit)
+{
+	struct svm_nested *n = &svm_of(vcpu)->nested;
+
+	if (vcpu->level != 3 || !svm_l2_wants(n, exit))
+		return false;
+	/* What an earlier exit interrupted has been seen to. */
+	vcpu->run.vmcb->c.exit_int_info = 0;
+	svm_reflect_as(n, exit, 0, 0);
+	return true;
+}
+
+/* The SMI itself is over; who does not intercept SMIs does not see them. APM 2 "SMI Intercept"
+ * (15.13.3). */
+static void deliver_smi(struct vcpu *vcpu)
+{
+	if (is_closed(vcpu))
+		return;
+	remove_pending(PENDING_SMI);
+	l2_takes_event(vcpu, SVM_EXIT_SMI);
+}
+
 /* An NMI that L1 holds is the guest's. It waits while its GIF is closed, and while another event
  * is about to be injected. One that makes L3 exit stays pending until L2 takes it, as hardware
  * would have it: APM 2 "NMI Intercept" (15.13.2). */
 static void deliver_nmi(struct vcpu *vcpu)
 {
-	struct svm_nested *n = &svm_of(vcpu)->nested;
 	struct vmcb *vmcb = vcpu->run.vmcb;
 
 	if (vmcb->c.event_injection & EVENT_VALID)
 		return;
-	if (vcpu->level == 3 && svm_l3_is_closed(n->current))
-		return;
-	if (vcpu->level == 3 && svm_l2_wants(n, SVM_EXIT_NMI)) {
-		/* What an earlier exit interrupted has been seen to. */
-		vmcb->c.exit_int_info = 0;
-		svm_reflect_as(n, SVM_EXIT_NMI, 0, 0);
-		return;
-	}
-	if (vcpu->level == 2 && !svm_gif(n))
+	if (is_closed(vcpu) || l2_takes_event(vcpu, SVM_EXIT_NMI))
 		return;
 	remove_pending(PENDING_NMI);
 	inject(vmcb, EVENT_TYPE_NMI | EXC_NMI);
@@ -122,6 +144,8 @@ static void deliver_nmi(struct vcpu *vcpu)
 
 void svm_prepare(struct vcpu *vcpu)
 {
+	if (is_pending(PENDING_SMI))
+		deliver_smi(vcpu);
 	if (is_pending(PENDING_NMI))
 		deliver_nmi(vcpu);
 	if (!is_pending(PENDING_ABSENT_PAGE))

@@ -174,7 +174,7 @@ enum outcome svm_handle_nmi(struct vcpu *vcpu, u32 exit)
 
 	(void)exit;
 	if (!svm_gif(n))
-		svm_take_nmi();
+		svm_take_held();
 	svm_gif_event(n);
 	return OUTCOME_RESUME;
 }

@@ -52,13 +52,15 @@ static enum outcome insn(struct vcpu *vcpu, u32 exit)
 	return svm_insn(&svm_of(vcpu)->nested, exit, vcpu->next_rip);
 }
 
-/* L3 has closed its GIF. */
+/* L3 has closed its GIF: an NMI or SMI is taken and kept for later. */
 static enum outcome hold(struct vcpu *vcpu, u32 exit)
 {
-	if (exit == SVM_EXIT_NMI)
-		svm_take_nmi();
-	else
+	if (exit == SVM_EXIT_INTR)
 		vcpu->run.vmcb->c.int_state |= INT_STATE_SHADOW;
+	else
+		svm_take_held();
+	if (exit == SVM_EXIT_SMI)
+		add_pending(PENDING_SMI);
 	return OUTCOME_RESUME;
 }
 
@@ -71,6 +73,7 @@ enum outcome svm_handle_for_l3(struct vcpu *vcpu, u32 exit)
 		return io(vcpu, exit);
 	case SVM_EXIT_INTR:
 	case SVM_EXIT_NMI:
+	case SVM_EXIT_SMI:
 		return hold(vcpu, exit);
 	case SVM_EXIT_CPUID:
 		return svm_handle_cpuid(vcpu, exit);
@@ -84,6 +87,7 @@ enum outcome svm_handle_for_l3(struct vcpu *vcpu, u32 exit)
 		return svm_handle_init(vcpu, exit);
 	case SVM_EXIT_VMMCALL:
 		return svm_fault(vcpu, EXC_UD, false, 0);
+	case SVM_EXIT_VMRUN:
 	case SVM_EXIT_VMLOAD:
 	case SVM_EXIT_VMSAVE:
 	case SVM_EXIT_STGI:

@@ -8,22 +8,37 @@
 #include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/svm/svm.h"
 #include "shadow-vmcs/svm_maps.h"
+#include "shadow-vmcs/svm_merge.h"
 
 #define MSR_KVM_WALL_CLOCK  0x11U
 #define MSR_KVM_SYSTEM_TIME 0x12U
 #define MSR_SYSCFG          0xc0010010U
+#define MSR_IORR_BASE0      0xc0010016U
+#define MSR_IORR_MASK0      0xc0010017U
+#define MSR_IORR_BASE1      0xc0010018U
+#define MSR_IORR_MASK1      0xc0010019U
+#define MSR_TOP_MEM         0xc001001aU
+#define MSR_TOP_MEM2        0xc001001dU
+#define MSR_MMIO_CFG_BASE   0xc0010058U
 #define MSR_SMM_BASE        0xc0010111U
 #define MSR_SMM_ADDR        0xc0010112U
 #define MSR_SMM_MASK        0xc0010113U
 
+#define MSR_LAST_BRANCH_FROM    0x1dbU
+#define MSR_LAST_BRANCH_TO      0x1dcU
+#define MSR_LAST_EXCEPTION_FROM 0x1ddU
+#define MSR_LAST_EXCEPTION_TO   0x1deU
+
 #define SYSCFG_ENCRYPTION BIT(23)
+/* APM 2 "Debug-Control MSR (DebugCtl)" (13.1.1.6): LBR, BTF, and four pins. */
+#define DEBUGCTL_KNOWN BITS(5, 0)
 
 #define MSR_READ  1U
 #define MSR_WRITE 2U
 
 /* L2's accesses to these exit. First what the nested core and this file answer for; then what
- * writes to memory past npt12 at an address of L2's choice (the clock that a KVM below has), or
- * lets L2 choose code that runs in system-management mode. */
+ * writes to memory past npt12 at an address of L2's choice (the clock that a KVM below has), moves
+ * memory away from under L1, or lets L2 choose code that runs in system-management mode. */
 static const struct {
 	u32 msr, exits;
 	bool is_withheld;
@@ -38,6 +53,13 @@ static const struct {
 	{ MSR_SYSCFG, MSR_WRITE, false },
 	{ MSR_KVM_WALL_CLOCK, MSR_READ | MSR_WRITE, true },
 	{ MSR_KVM_SYSTEM_TIME, MSR_READ | MSR_WRITE, true },
+	{ MSR_IORR_BASE0, MSR_WRITE, true },
+	{ MSR_IORR_MASK0, MSR_WRITE, true },
+	{ MSR_IORR_BASE1, MSR_WRITE, true },
+	{ MSR_IORR_MASK1, MSR_WRITE, true },
+	{ MSR_TOP_MEM, MSR_WRITE, true },
+	{ MSR_TOP_MEM2, MSR_WRITE, true },
+	{ MSR_MMIO_CFG_BASE, MSR_WRITE, true },
 	{ MSR_SMM_BASE, MSR_WRITE, true },
 	{ MSR_SMM_ADDR, MSR_WRITE, true },
 	{ MSR_SMM_MASK, MSR_WRITE, true },
@@ -73,12 +95,44 @@ static bool is_withheld(u32 msr, u32 access)
 	return !svm_msrpm_bit(msr, &bit);
 }
 
+/* The branch records of an L3 for which L2 has switched on their virtualization: hardware has L2's
+ * own while L1 runs. False for another MSR or guest. APM 2 "LBR Virtualization" (15.23). */
+static bool branch_record(const struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	const struct vmcb *vmcb = vcpu->run.vmcb;
+
+	if (!(vmcb->c.virt_ext & VIRT_EXT_LBR))
+		return false;
+	switch (msr) {
+	case MSR_DEBUGCTL:
+		*value = vmcb->s.debugctl;
+		return true;
+	case MSR_LAST_BRANCH_FROM:
+		*value = vmcb->s.br_from;
+		return true;
+	case MSR_LAST_BRANCH_TO:
+		*value = vmcb->s.br_to;
+		return true;
+	case MSR_LAST_EXCEPTION_FROM:
+		*value = vmcb->s.last_excp_from;
+		return true;
+	case MSR_LAST_EXCEPTION_TO:
+		*value = vmcb->s.last_excp_to;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* The processor has its own value of some MSRs of a guest's while L1 runs; what it would have given
  * the guest is in the VMCB, or where the entry stub has it. */
 static bool read_machine(struct vcpu *vcpu, u32 msr, u64 *value)
 {
+	const struct svm_nested *n = &svm_of(vcpu)->nested;
 	const struct vmcb *vmcb = vcpu->run.vmcb;
 
+	if (branch_record(vcpu, msr, value))
+		return true;
 	switch (msr) {
 	case MSR_APIC_BASE:
 		*value = vcpu->apic_base.value;
@@ -90,7 +144,8 @@ static bool read_machine(struct vcpu *vcpu, u32 msr, u64 *value)
 		*value = vmcb->s.g_pat;
 		return true;
 	case MSR_TSC:
-		*value = rdtsc() + vmcb->c.tsc_offset;
+		*value = svm_scale_tsc(rdtsc(), vcpu->level == 3 ? n->tsc_ratio : TSC_RATIO_ONE) +
+			 vmcb->c.tsc_offset;
 		return true;
 	default:
 		return !is_withheld(msr, MSR_READ) && rdmsr_safe(msr, value);
@@ -119,8 +174,24 @@ static bool write_pat(struct vmcb *vmcb, u64 value)
 	return true;
 }
 
+/* Only what is recorded can be chosen, the records are the processor's. */
+static bool write_branch_record(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	struct vmcb *vmcb = vcpu->run.vmcb;
+
+	if (msr != MSR_DEBUGCTL || (value & ~DEBUGCTL_KNOWN))
+		return false;
+	vmcb->s.debugctl = value;
+	svm_changed(vmcb, CLEAN_LBR);
+	return true;
+}
+
 static bool write_machine(struct vcpu *vcpu, u32 msr, u64 value)
 {
+	u64 recorded;
+
+	if (branch_record(vcpu, msr, &recorded))
+		return write_branch_record(vcpu, msr, value);
 	switch (msr) {
 	case MSR_APIC_BASE:
 		return write_apic_base(vcpu, value);

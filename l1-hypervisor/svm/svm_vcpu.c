@@ -30,8 +30,6 @@ static bool touch(pa2_t at, u32 rights)
 static void init_core(struct svm_core *core)
 {
 	*core = (struct svm_core){
-		.read = guest_read,
-		.write = guest_write,
 		.is_ram = guest_memory_is_ram,
 		.pointer = guest_pointer,
 		.touch = touch,
@@ -198,6 +196,7 @@ void svm_vcpu_init(struct vcpu *vcpu, const struct options *options)
 	n->platform = svm_platform();
 	n->enabled = options->nested;
 	n->gif = true;
+	n->tsc_ratio = TSC_RATIO_ONE;
 	init_maps(&n->maps);
 	init_check_env(n);
 	init_cache(n);

@@ -50,22 +50,6 @@ static void *pointer(pa2_t at)
 	return (u8 *)svm_ram + (at.v - RAM_BASE);
 }
 
-static bool read_ram(pa2_t at, void *to, u64 length)
-{
-	if (!is_ram(at, length))
-		return false;
-	memcpy(to, pointer(at), length);
-	return true;
-}
-
-static bool write_ram(pa2_t at, const void *from, u64 length)
-{
-	if (!is_ram(at, length))
-		return false;
-	memcpy(pointer(at), from, length);
-	return true;
-}
-
 static u64 *entry(void *ctx, pa2_t at)
 {
 	(void)ctx;
@@ -173,9 +157,7 @@ void svm_machine_make(u32 features)
 				       .plain_from = RAM_BASE,
 				       .plain_size = PLAIN_PAGES * PAGE_SIZE };
 	m->level = 2;
-	m->core = (struct svm_core){ .read = read_ram,
-				     .write = write_ram,
-				     .is_ram = is_ram,
+	m->core = (struct svm_core){ .is_ram = is_ram,
 				     .pointer = pointer,
 				     .touch = touch,
 				     .memory = &memory,
@@ -193,6 +175,7 @@ void svm_machine_make(u32 features)
 	n->core = &m->core;
 	n->platform = &m->platform;
 	n->enabled = n->svme = n->gif = n->has_vm_cr = true;
+	n->tsc_ratio = TSC_RATIO_ONE;
 	n->vmcb12 = own_vmcb(OWN_VMCB12);
 	m->run.vmcb = n->vmcb12.vmcb;
 	m->run.vmcb_at = n->vmcb12.at.v;

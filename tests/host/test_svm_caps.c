@@ -50,7 +50,7 @@ static void test_unknown_features_are_not_offered(void **state)
 {
 	u32 known = ALWAYS | SVM_FEATURE_NPT | SVM_FEATURE_LBR | SVM_FEATURE_NRIPS |
 		    SVM_FEATURE_DECODE | SVM_FEATURE_PAUSE_FILTER | SVM_FEATURE_PAUSE_THRESHOLD |
-		    SVM_FEATURE_VGIF | SVM_FEATURE_ADDR_CHK;
+		    SVM_FEATURE_VGIF | SVM_FEATURE_TSC_RATIO | SVM_FEATURE_ADDR_CHK;
 
 	(void)state;
 	assert_int_equal(offer(everything, true).features, known);

@@ -356,6 +356,46 @@ static void interrupts_are_masked_as_l2_has_it(void **state)
 	assert_false(fake_svm.interrupts);
 }
 
+/* APM 2 "TSC Ratio MSR (C000_0104h)" (15.30.5): "the guest's TSC is the host's multiplied by the
+ * ratio, plus TSC_OFFSET"; the host is L2, with the offset that L1 gave it. */
+static void the_tsc_of_l3_is_l2s_scaled(void **state)
+{
+	u64 value, ratio = TSC_RATIO_ONE * 5 / 2;
+	bool ok;
+
+	(void)state;
+	svm_machine_make(FEATURES | SVM_FEATURE_TSC_RATIO);
+	svm_vmcb_make(0, svm_guest_64)->c.tsc_offset = -7ULL;
+	assert_true(svm_vmrun(0));
+	assert_int_equal(svm_machine.run.vmcb->c.tsc_offset, 1000 - 7);
+	svm_back_to_l2();
+	assert_int_equal(fake_svm.tsc_ratio, 0);
+	assert_true(svm_wrmsr(n, MSR_TSC_RATIO, ratio, &ok) && ok);
+	assert_true(svm_rdmsr(n, MSR_TSC_RATIO, &value, &ok) && ok && value == ratio);
+	/* L2 itself goes on without it. */
+	assert_int_equal(fake_svm.tsc_ratio, 0);
+	svm_vmcb_of_l2(0)->c.clean = ~0U;
+	assert_true(svm_vmrun(0));
+	assert_int_equal(svm_machine.run.vmcb->c.tsc_offset, 2500 - 7);
+	assert_true(fake_svm.tsc_ratio == ratio);
+	svm_back_to_l2();
+	assert_true(fake_svm.tsc_ratio == TSC_RATIO_ONE);
+	/* "Bits 63:40 are reserved": #GP, and nothing changes. */
+	assert_true(svm_wrmsr(n, MSR_TSC_RATIO, BIT(40), &ok) && !ok);
+	assert_true(svm_rdmsr(n, MSR_TSC_RATIO, &value, &ok) && value == ratio);
+}
+
+/* Without the feature there is no such MSR. */
+static void no_tsc_ratio(void **state)
+{
+	u64 value;
+	bool ok;
+
+	(void)state;
+	assert_true(svm_rdmsr(n, MSR_TSC_RATIO, &value, &ok) && !ok);
+	assert_true(svm_wrmsr(n, MSR_TSC_RATIO, TSC_RATIO_ONE, &ok) && !ok);
+}
+
 /* L3's PAT is L2's when L2 does without nested paging, also after L2 has changed it. */
 static void pat_without_nested_paging(void **state)
 {
@@ -404,6 +444,8 @@ int main(void)
 		cmocka_unit_test_setup(port_maps, make),
 		cmocka_unit_test_setup(operands_are_checked, make),
 		cmocka_unit_test_setup(interrupts_are_masked_as_l2_has_it, make),
+		cmocka_unit_test_setup(the_tsc_of_l3_is_l2s_scaled, make),
+		cmocka_unit_test_setup(no_tsc_ratio, make),
 		cmocka_unit_test_setup(pat_without_nested_paging, make),
 		cmocka_unit_test_setup(lma_follows_from_the_mode, make),
 	};

@@ -17,6 +17,7 @@ struct fake_svm {
 	u32 invlpga_asid;
 	bool interrupts; /* RFLAGS.IF */
 	u8 tpr;
+	u64 tsc_ratio; /* 0: it was never written */
 };
 
 extern struct fake_svm fake_svm;
@@ -66,6 +67,11 @@ static inline u8 svm_tpr_read(void)
 static inline void svm_tpr_write(u8 tpr)
 {
 	fake_svm.tpr = tpr;
+}
+
+static inline void svm_tsc_ratio_write(u64 ratio)
+{
+	fake_svm.tsc_ratio = ratio;
 }
 
 #endif

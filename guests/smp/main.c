@@ -22,7 +22,7 @@
 #define ICR_OTHERS       0xc0000U
 #define CPUS_DEFAULT     2
 #define SPINS            20000U
-#define SPINS_MAX        50U /* times SPINS: an emulator runs each CPU when its host has time */
+#define SPINS_MAX        1000U /* times SPINS: an emulator runs each CPU when its host has time */
 
 static bool is_x2apic;
 

@@ -12,6 +12,8 @@ from .errors import NestbedError
 from .machine import Platform
 
 KVM_DEVICE = "/dev/kvm"
+# `off` in this variable of the environment: as on a machine without KVM.
+KVM_SWITCH = "NESTBED_KVM"
 KVM_GET_API_VERSION = 0xAE00
 KVM_CREATE_VM = 0xAE01
 KVM_GET_SUPPORTED_CPUID = 0xC008AE05
@@ -88,6 +90,9 @@ def _kvm_abilities(kvm: int) -> Report:
 
 def probe_kvm() -> Report:
     """Asks /dev/kvm what a guest would get; that it opens proves nothing."""
+    if os.environ.get(KVM_SWITCH) == "off":
+        why = _no(f"switched off by {KVM_SWITCH} in the environment")
+        return Report("kvm", why, why)
     if not shutil.which(qemu.PROGRAM):
         why = _no("QEMU is not installed: run scripts/setup")
         return Report("kvm", why, why)

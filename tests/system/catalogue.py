@@ -48,7 +48,8 @@ TCG = Place("tcg", SVM, qemu.Qemu(), frozenset({"vls=virtual"}))
 NO_VIRTUAL = frozenset({"vls=virtual", "gif=virtual"})
 EPYC = Place("tcg-epyc", SVM, qemu.Qemu(cpu="EPYC,+svm,+npt"), NO_VIRTUAL)
 RYZEN = Place("ryzen", SVM, bochs.Bochs(model="ryzen"), NO_VIRTUAL)
-PLACES = (BOCHS, TCG, EPYC, RYZEN)
+PHENOM = Place("phenom", SVM, bochs.Bochs(model="phenom_8650_toliman"), NO_VIRTUAL)
+PLACES = (BOCHS, TCG, EPYC, RYZEN, PHENOM)
 # Where every combination of ways is tested; elsewhere each way alone.
 MAIN_PLACES = (BOCHS, TCG)
 

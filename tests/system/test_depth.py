@@ -4,12 +4,12 @@ import json
 
 import catalogue
 import pytest
-from catalogue import BOCHS, EPYC, RYZEN, TCG, case_name
+from catalogue import BOCHS, EPYC, PHENOM, RYZEN, TCG, case_name
 from nestbed_lib import machine, paths
 from nestbed_lib.boot import nestbed_boot
 
 WORDS = "ops=cpuid,vmcall,touch n=3 cold=off"
-DEPTHS = [(BOCHS, 2), (TCG, 4), (EPYC, 3), (RYZEN, 3)]
+DEPTHS = [(BOCHS, 2), (TCG, 4), (EPYC, 4), (RYZEN, 4), (PHENOM, 3)]
 L1 = {"ev": "start", "depth": 1}
 L2 = {"ev": "start", "depth": 2}
 

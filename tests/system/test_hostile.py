@@ -4,7 +4,7 @@ import dataclasses
 
 import catalogue
 import pytest
-from catalogue import BOCHS, RYZEN, TCG, Guest, Place, case_name
+from catalogue import BOCHS, PHENOM, RYZEN, TCG, Guest, Place, case_name
 from nestbed_lib.guest_list import SVM, VMX
 from nestbed_lib.machine import End, Limits
 
@@ -19,6 +19,7 @@ FUZZ_CASES = [
     (TCG, "vmcb=copy-all gif=trap"),
     (TCG, "vmcb=clean-bits gif=virtual"),
     (RYZEN, "vmcb=clean-bits"),
+    (PHENOM, "vmcb=copy-all"),
 ]
 # QUIRK(bochs-2.7): Bochs does not survive a triple fault where SVM intercepts shutdown.
 BAD_ENDS = [
@@ -49,7 +50,7 @@ def test_random_instructions_are_survived(place, ways, seed):
     catalogue.run(boot, place)
 
 
-@pytest.mark.parametrize("place", [TCG, RYZEN], ids=case_name)
+@pytest.mark.parametrize("place", [TCG, RYZEN, PHENOM], ids=case_name)
 def test_what_an_emulator_does_not_survive_never_reaches_it(place):
     catalogue.run(hostile(place, "deadly").boot(), place)
 

@@ -9,6 +9,12 @@ from nestbed_lib import boot, machine, platforms, qemu
 from nestbed_lib.errors import NestbedError
 
 
+@pytest.fixture(autouse=True)
+def kvm_is_asked(monkeypatch):
+    """Whatever the environment says of KVM."""
+    monkeypatch.delenv(platforms.KVM_SWITCH, raising=False)
+
+
 def cpuid_entry(leaf: int, ecx: int) -> bytes:
     return platforms.CPUID_ENTRY.pack(leaf, 0, 0, 0, 0, ecx, 0, 0, 0, 0)
 
@@ -68,6 +74,14 @@ def test_auto_takes_kvm_only_when_it_works(monkeypatch):
     assert platforms.choose("auto").name == "kvm"
     pretend_kvm(monkeypatch, 0, 0, 0)
     assert platforms.choose("auto").name == "bochs"
+
+
+def test_kvm_can_be_switched_off(monkeypatch):
+    pretend_kvm(monkeypatch, platforms.CPUID_1_ECX_VMX, 0, platforms.PROC2_EPT)
+    monkeypatch.setenv(platforms.KVM_SWITCH, "off")
+    assert platforms.choose("auto").name == "bochs"
+    with pytest.raises(NestbedError, match=platforms.KVM_SWITCH):
+        platforms.choose("kvm")
 
 
 def test_naming_a_kvm_that_does_not_work_is_refused(monkeypatch):

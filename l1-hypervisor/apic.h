@@ -16,6 +16,7 @@
 #define APIC_SPURIOUS  0xf0U
 #define APIC_ICR_LOW   0x300U
 #define APIC_ICR_HIGH  0x310U
+#define APIC_LINT0     0x350U
 #define MSR_X2APIC_ICR (MSR_X2APIC_FIRST + (APIC_ICR_LOW >> 4))
 
 /* SDM 3A "Interrupt Command Register (ICR)". */
@@ -34,6 +35,9 @@
 #define ICR_DESTINATION_SHIFT 24 /* in the high half; in x2APIC mode it is all of it */
 #define ICR_BROADCAST         0xffU
 
+/* SDM 3A "Local Vector Table". */
+#define LVT_MASKED BIT32(16)
+
 enum icr_shorthand { ICR_TO_DESTINATION, ICR_TO_SELF, ICR_TO_ALL, ICR_TO_OTHERS };
 
 static inline bool apic_is_x2apic(void)
@@ -49,6 +53,20 @@ static inline volatile u32 *apic_register(u32 offset)
 static inline u32 apic_id(void)
 {
 	return cpuid(1, 0).ebx >> 24;
+}
+
+static inline u32 apic_read(u32 offset)
+{
+	return apic_is_x2apic() ? (u32)rdmsr(MSR_X2APIC_FIRST + (offset >> 4))
+				: *apic_register(offset);
+}
+
+static inline void apic_write(u32 offset, u32 value)
+{
+	if (apic_is_x2apic())
+		wrmsr(MSR_X2APIC_FIRST + (offset >> 4), value);
+	else
+		*apic_register(offset) = value;
 }
 
 /* Sends an IPI and waits until it is on its way. */

@@ -20,6 +20,19 @@
 #define LEAF_EXT_EDX_SYSCALL    BIT(11)
 #define LEAF_ENCRYPTION         0x8000001fU
 
+/* "KVMKVMKVM" in the registers EBX, ECX, EDX of the first leaf of hypervisors. */
+#define KVM_SIGNATURE_EBX 0x4b4d564bU
+#define KVM_SIGNATURE_ECX 0x564b4d56U
+#define KVM_SIGNATURE_EDX 0x4dU
+
+bool cpuid_kvm_is_below(void)
+{
+	struct cpuid_regs leaf = cpuid(NB_CPUID_BASE, 0);
+
+	return leaf.ebx == KVM_SIGNATURE_EBX && leaf.ecx == KVM_SIGNATURE_ECX &&
+	       leaf.edx == KVM_SIGNATURE_EDX;
+}
+
 static void put_bit(u32 *word, u64 bit, bool on)
 {
 	*word = (u32)(on ? *word | bit : *word & ~bit);

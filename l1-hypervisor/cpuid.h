@@ -27,6 +27,9 @@ static inline __attribute__((always_inline)) bool cpuid_is_plain(u32 leaf)
 	return leaf < 64 && !((BIT(1) | BIT(7)) & BIT(leaf));
 }
 
+/* Whether the platform says that it is Linux's KVM. */
+bool cpuid_kvm_is_below(void);
+
 /* Makes of the processor's answer for `leaf` what L2 is to see. */
 void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out);
 

@@ -63,11 +63,10 @@ static inline void take_run(struct svm_slot *s, const volatile struct vmcb *live
 }
 
 /* Copies what goes with the event that L2 injects. Without NRIPS the field means nothing. */
-static inline void take_next_rip(const struct svm_nested *n, struct svm_slot *s,
-				 const volatile struct vmcb *live)
+static void take_next_rip(const struct svm_nested *n, struct svm_slot *s,
+			  const volatile struct vmcb *live)
 {
-	if (likely(!svm_event_has_next_rip(s->v23.event_injection)) ||
-	    !svm_has(&n->offered, SVM_FEATURE_NRIPS))
+	if (!svm_event_has_next_rip(s->injected) || !svm_has(&n->offered, SVM_FEATURE_NRIPS))
 		return;
 	take(&s->v23.next_rip, &live->c.next_rip, sizeof(u64));
 	s->vmcb13.vmcb->c.next_rip = s->v23.next_rip;
@@ -279,8 +278,9 @@ enum outcome svm_enter_l3(struct svm_nested *n, u64 next_rip)
 		return refuse(n);
 	inherit_pat(n, s);
 	svm_merge_run(&s->v23, &s->vmcb13.vmcb->c);
-	take_next_rip(n, s, live);
 	s->injected = s->v23.event_injection;
+	if (unlikely(s->injected))
+		take_next_rip(n, s, live);
 	s->stale = 0;
 	svm_merge_msrpm(n, s);
 	if (unlikely(s->missed))

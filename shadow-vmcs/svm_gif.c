@@ -9,12 +9,18 @@
  * mask physical interrupts (APM 2 "Virtual GIF" (15.33)). So these exit. The first that does so is
  * let through if the flag is open, and then none exits until L2's next CLGI, which does; or it is
  * held as with gif=trap until L2's STGI, which exits then.
+ *
+ * QUIRK(linux-6.1): a KVM below that has an interrupt for L2 while L1's RFLAGS.IF masks it asks for
+ * a window by a virtual interrupt of vector 0, whose intercept it takes away because of
+ * V_INTR_MASKING: that would reach L2. So KVM is to have none to give while the flag is closed: the
+ * TPR holds those of the local APIC, and one that comes from the PIC all the same makes an exit by
+ * L1's own intercept of virtual interrupts, and waits at the local APIC from then on.
  */
 #include "shadow-vmcs/svm_entry.h"
 #include "shadow-vmcs/svm_hw.h"
 
-/* Exits while the flag is closed. */
-#define INTERCEPT1_HELD (INTERCEPT1_NMI | INTERCEPT1_INTR)
+/* Exits while the flag is closed. There are no virtual interrupts but those of the quirk above. */
+#define INTERCEPT1_HELD (INTERCEPT1_NMI | INTERCEPT1_INTR | INTERCEPT1_VINTR)
 
 bool svm_gif(const struct svm_nested *n)
 {
@@ -23,14 +29,40 @@ bool svm_gif(const struct svm_nested *n)
 	return n->gif;
 }
 
+#define TPR_HOLDS_ALL 15
+#define TPR_UNKNOWN   0xff /* what the physical one is must be looked at, or written again */
+
+/* Behind V_INTR_MASKING: L1's RFLAGS.IF holds the interrupts, V_TPR is L2's TPR. Out of line, as
+ * what follows, for those who have no KVM below. */
+static __attribute__((noinline)) void hold_from_kvm(struct svm_nested *n)
+{
+	n->tpr = TPR_UNKNOWN;
+	svm_tpr_write(TPR_HOLDS_ALL);
+}
+
+void svm_gif_window(struct svm_nested *n)
+{
+	n->core->hold_pic(true);
+	n->run->vmcb->c.int_control &= ~INT_V_IRQ;
+	svm_changed(n->run->vmcb, CLEAN_TPR);
+}
+
+static __attribute__((noinline)) void write_tpr(struct svm_nested *n, u8 tpr)
+{
+	n->tpr = tpr;
+	svm_tpr_write(tpr);
+	if (!n->kvm_below)
+		return;
+	n->tpr = TPR_UNKNOWN;
+	n->core->hold_pic(false);
+}
+
 void svm_publish_tpr(struct svm_nested *n)
 {
 	u8 tpr = (u8)(n->vmcb12.vmcb->c.int_control & INT_V_TPR);
 
-	if (likely(tpr == n->tpr))
-		return;
-	n->tpr = tpr;
-	svm_tpr_write(tpr);
+	if (unlikely(tpr != n->tpr))
+		write_tpr(n, tpr);
 }
 
 void svm_collect_tpr(struct svm_nested *n)
@@ -43,6 +75,8 @@ void svm_collect_tpr(struct svm_nested *n)
 	n->tpr = tpr;
 	vmcb12->c.int_control = (vmcb12->c.int_control & ~INT_V_TPR) | tpr;
 	svm_changed(vmcb12, CLEAN_TPR);
+	if (n->kvm_below)
+		hold_from_kvm(n);
 }
 
 static void open_gif(struct svm_nested *n)
@@ -50,7 +84,7 @@ static void open_gif(struct svm_nested *n)
 	struct vmcb_control *c = &n->vmcb12.vmcb->c;
 
 	svm_publish_tpr(n);
-	c->int_control &= ~(INT_V_MASKING | INT_V_TPR);
+	c->int_control &= ~(INT_V_MASKING | INT_V_TPR | INT_V_IRQ);
 	c->intercept1 = n->v12.intercept1;
 }
 
@@ -61,6 +95,8 @@ static void close_gif(struct svm_nested *n)
 	n->tpr = svm_tpr_read();
 	c->int_control |= INT_V_MASKING | n->tpr;
 	c->intercept1 = n->v12.intercept1 | INTERCEPT1_HELD;
+	if (unlikely(n->kvm_below))
+		hold_from_kvm(n);
 }
 
 static inline void forget_clean(struct svm_nested *n)
@@ -188,6 +224,8 @@ static void close_gif_of_l3(struct svm_nested *n, struct svm_slot *s)
 	if (taken & INT_V_TPR) {
 		n->tpr = svm_tpr_read();
 		c->int_control |= INT_V_MASKING | n->tpr;
+		if (unlikely(n->kvm_below))
+			hold_from_kvm(n);
 	}
 	s->held = s->v23.intercept1 & (INTERCEPT1_HELD | INTERCEPT1_SMI);
 	s->v23.intercept1 &= ~s->held;
@@ -200,8 +238,7 @@ static void open_gif_of_l3(struct svm_nested *n, struct svm_slot *s)
 	u64 taken = taken_while_closed(s);
 
 	if (taken & INT_V_TPR) {
-		n->tpr = (u8)(c->int_control & INT_V_TPR);
-		svm_tpr_write(n->tpr);
+		write_tpr(n, (u8)(c->int_control & INT_V_TPR));
 	}
 	c->int_control = (c->int_control & ~taken) | s->taken;
 	s->v23.intercept1 |= s->held;

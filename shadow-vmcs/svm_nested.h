@@ -75,6 +75,8 @@ struct svm_core {
 	const struct nept_memory *memory;
 	u64 ncr3_12;
 	u32 physical_bits;
+	/* The PIC's interrupts wait at this CPU's local APIC, or no longer. */
+	void (*hold_pic)(bool on);
 	/* Something that ends L2. Does not return. */
 	void (*abort)(const char *sentence);
 };
@@ -104,7 +106,8 @@ struct svm_nested {
 	const struct svm_caps *platform;
 	struct svm_caps offered;
 	struct svm_check_env env;
-	bool enabled; /* nested=on */
+	bool enabled;   /* nested=on */
+	bool kvm_below; /* the platform is Linux's KVM: svm_gif.c */
 	struct svm_ways ways;
 	struct svm_maps maps;
 
@@ -152,6 +155,8 @@ void svm_gif_ways(struct svm_nested *n);
 /* An interrupt, or an NMI that L1 has taken if L2's GIF is closed, made L2 exit: from now on it
  * reaches L2 by itself, or waits until the GIF opens. */
 void svm_gif_event(struct svm_nested *n);
+/* A virtual interrupt that L1 did not ask for made L2 exit. */
+void svm_gif_window(struct svm_nested *n);
 /* STGI and CLGI of L3, where L2 lets it have them. */
 void svm_set_gif_of_l3(struct svm_nested *n, bool on);
 

@@ -85,7 +85,7 @@ static inline void switch_to_l2(struct svm_nested *n, const struct vmcb_save *sa
 		svm_flush(vmcb12, TLB_FLUSH_ALL);
 	if (svm_gif(n))
 		svm_set_gif(n, false);
-	else if (!(n->current->v23.int_control & INT_V_MASKING))
+	else if (!(n->current->v23.int_control & INT_V_MASKING) || unlikely(n->kvm_below))
 		svm_collect_tpr(n);
 }
 

@@ -6,6 +6,7 @@
 #include "guests/lib/print.h"
 #include "guests/lib/segments.h"
 #include "guests/lib/serial.h"
+#include "guests/lib/timer.h"
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/nestbed_abi.h"
 #include "l1-hypervisor/leaf/string.h"
@@ -66,6 +67,7 @@ _Noreturn void guest_start(u32 magic, const struct multiboot_info *info)
 	segments_init();
 	exceptions_init();
 	serial_init();
+	timer_off();
 	if (magic != MULTIBOOT_BOOT_MAGIC)
 		guest_fail("not started by a Multiboot 1 loader");
 	if (info->flags & MULTIBOOT_INFO_CMDLINE)

@@ -46,6 +46,12 @@ static void pic_init(void)
 	outb(PIC2_DATA, PIC_MASK_ALL);
 }
 
+void timer_off(void)
+{
+	outb(PIC1_DATA, PIC_MASK_ALL);
+	outb(PIC2_DATA, PIC_MASK_ALL);
+}
+
 void timer_init(void)
 {
 	outb(PIT_COMMAND, PIT_ONE_SHOT);

@@ -10,6 +10,9 @@
 /* The timer's interrupt vector. */
 #define TIMER_VECTOR 0x20
 
+/* Masks all interrupts of the PIC, which firmware may have left open. */
+void timer_off(void);
+
 /* Moves the PIC's vectors to TIMER_VECTOR and up, lets only the timer through. */
 void timer_init(void);
 

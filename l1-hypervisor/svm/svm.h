@@ -19,6 +19,7 @@ struct svm_vcpu {
 	struct ways ways;
 	struct svm_sites sites;       /* of L2's code */
 	struct nept_memory l3_memory; /* by L3's physical addresses */
+	u32 lint0;                    /* of the local APIC, as L2 has it, while it is held; or 0 */
 };
 
 static inline struct svm_vcpu *svm_of(struct vcpu *vcpu)
@@ -64,8 +65,8 @@ void svm_start_up(struct vcpu *vcpu, u8 vector);
 
 typedef enum outcome svm_handler(struct vcpu *vcpu, u32 exit);
 svm_handler svm_handle_cpuid, svm_handle_msr, svm_handle_io, svm_handle_npf, svm_handle_shutdown,
-	svm_handle_vmmcall, svm_handle_svm, svm_handle_nmi, svm_handle_intr, svm_handle_init,
-	svm_handle_invd, svm_handle_invalid, svm_handle_none;
+	svm_handle_vmmcall, svm_handle_svm, svm_handle_nmi, svm_handle_intr, svm_handle_vintr,
+	svm_handle_init, svm_handle_invd, svm_handle_invalid, svm_handle_none;
 
 /* Adds to a permission map the MSRs that L1 answers for and those that L2 does not have. In
  * svm_msr.c. */
@@ -90,6 +91,8 @@ void svm_forget_stage2(struct vcpu *vcpu);
 /* Whether the nested page fault at `at` was a store to the local APIC that L1 watches; it is done.
  */
 bool svm_apic_store(struct vcpu *vcpu, u64 at);
+/* Masks the local interrupt of this CPU that the PIC's come by, or takes that back. */
+void svm_hold_pic(bool on);
 
 /* --- svm_finish.c --- */
 

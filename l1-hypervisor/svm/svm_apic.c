@@ -1,6 +1,7 @@
 /*
- * L2's stores to the local APIC while L1 watches it.
+ * L2's local APIC, where L1 has to do with it: stores while L1 watches it, and the PIC's line.
  */
+#include "l1-hypervisor/apic.h"
 #include "l1-hypervisor/startup.h"
 #include "l1-hypervisor/store.h"
 #include "l1-hypervisor/svm/svm.h"
@@ -39,4 +40,23 @@ bool svm_apic_store(struct vcpu *vcpu, u64 at)
 	vcpu->next_rip = vcpu->rip + store.length;
 	svm_advance(vcpu);
 	return true;
+}
+
+/* SDM 3A "Local Vector Table": what L2 has written meanwhile stays. */
+void svm_hold_pic(bool on)
+{
+	struct svm_vcpu *v = svm_of(this_vcpu());
+	u32 lint0;
+
+	if (on == (v->lint0 != 0))
+		return;
+	lint0 = apic_read(APIC_LINT0);
+	if (on && !(lint0 & LVT_MASKED)) {
+		v->lint0 = lint0;
+		apic_write(APIC_LINT0, lint0 | LVT_MASKED);
+	} else if (!on) {
+		if (lint0 == (v->lint0 | LVT_MASKED))
+			apic_write(APIC_LINT0, v->lint0);
+		v->lint0 = 0;
+	}
 }

@@ -186,6 +186,13 @@ enum outcome svm_handle_intr(struct vcpu *vcpu, u32 exit)
 	return OUTCOME_RESUME;
 }
 
+enum outcome svm_handle_vintr(struct vcpu *vcpu, u32 exit)
+{
+	(void)exit;
+	svm_gif_window(&svm_of(vcpu)->nested);
+	return OUTCOME_RESUME;
+}
+
 /* DEVIATION: hardware has no way to make a CPU wait for a start-up IPI that L1 does not see.
  * QUIRK(qemu-7.2): TCG does the INIT behind this exit, so that the CPU leaves L1. */
 enum outcome svm_handle_init(struct vcpu *vcpu, u32 exit)

@@ -55,6 +55,8 @@ static enum outcome insn(struct vcpu *vcpu, u32 exit)
 /* L3 has closed its GIF: an NMI or SMI is taken and kept for later. */
 static enum outcome hold(struct vcpu *vcpu, u32 exit)
 {
+	if (exit == SVM_EXIT_VINTR)
+		return svm_handle_vintr(vcpu, exit);
 	if (exit == SVM_EXIT_INTR)
 		vcpu->run.vmcb->c.int_state |= INT_STATE_SHADOW;
 	else
@@ -74,6 +76,7 @@ enum outcome svm_handle_for_l3(struct vcpu *vcpu, u32 exit)
 	case SVM_EXIT_INTR:
 	case SVM_EXIT_NMI:
 	case SVM_EXIT_SMI:
+	case SVM_EXIT_VINTR:
 		return hold(vcpu, exit);
 	case SVM_EXIT_CPUID:
 		return svm_handle_cpuid(vcpu, exit);

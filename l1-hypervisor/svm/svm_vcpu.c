@@ -2,6 +2,7 @@
  * One virtual CPU's SVM state: created, and its ways changed between two entries.
  */
 #include "l1-hypervisor/cpu.h"
+#include "l1-hypervisor/cpuid.h"
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/string.h"
 #include "l1-hypervisor/memory.h"
@@ -36,6 +37,7 @@ static void init_core(struct svm_core *core)
 		.memory = &guest_memory,
 		.ncr3_12 = stage2_root_pointer(),
 		.physical_bits = svm_physical_bits(),
+		.hold_pic = svm_hold_pic,
 		.abort = end_with_error,
 	};
 }
@@ -195,6 +197,7 @@ void svm_vcpu_init(struct vcpu *vcpu, const struct options *options)
 	n->core = &v->core;
 	n->platform = svm_platform();
 	n->enabled = options->nested;
+	n->kvm_below = cpuid_kvm_is_below();
 	n->gif = true;
 	n->tsc_ratio = TSC_RATIO_ONE;
 	init_maps(&n->maps);

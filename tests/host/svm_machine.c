@@ -64,6 +64,11 @@ static bool touch(pa2_t at, u32 rights)
 	return false;
 }
 
+static void hold_pic(bool on)
+{
+	svm_machine.pic_is_held = on;
+}
+
 static void aborted(const char *sentence)
 {
 	fail_msg("L2 was ended: %s", sentence);
@@ -162,6 +167,7 @@ void svm_machine_make(u32 features)
 				     .touch = touch,
 				     .memory = &memory,
 				     .physical_bits = SVM_GUEST_WIDTH,
+				     .hold_pic = hold_pic,
 				     .abort = aborted };
 	m->platform = (struct svm_caps){ true, 16, features };
 	svm_caps_offer(&m->platform, &offer, &n->offered);

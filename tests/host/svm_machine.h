@@ -29,6 +29,7 @@ struct svm_machine {
 	struct svm_core core;
 	struct svm_caps platform;
 	u32 touches; /* calls of core.touch */
+	bool pic_is_held;
 };
 
 extern struct svm_machine svm_machine;

@@ -1,6 +1,7 @@
 /*
  * L3's own GIF, where L2 lets it have STGI and CLGI: what it holds, and what is left of it behind
- * STGI and #VMEXIT. And what comes before L2's intercepts of SVM instructions.
+ * STGI and #VMEXIT. L2's closed GIF where KVM is below. And what comes before L2's intercepts of
+ * SVM instructions.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -136,6 +137,44 @@ static void a_masked_tpr_is_l3s(void **state)
 	assert_int_equal(fake_svm.tpr, TPR);
 }
 
+/* A KVM below must have no interrupt to give while L2's GIF is closed: nothing of the local APIC's,
+ * by the TPR, and of the PIC's when one has shown. L2 sees its own TPR. */
+static void a_kvm_below_has_nothing_to_give(void **state)
+{
+	struct vmcb_control *c12 = &n->vmcb12.vmcb->c;
+
+	(void)state;
+	n->kvm_below = true;
+	fake_svm.tpr = TPR;
+	svm_set_gif(n, false);
+	assert_int_equal(fake_svm.tpr, 15);
+	assert_int_equal(c12->int_control & INT_V_TPR, TPR);
+	assert_true(c12->intercept1 & INTERCEPT1_VINTR);
+	assert_false(svm_machine.pic_is_held);
+	c12->int_control |= INT_V_IRQ;
+	svm_gif_window(n);
+	assert_false(c12->int_control & INT_V_IRQ);
+	assert_true(svm_machine.pic_is_held);
+	/* While L3 runs they count again; also where L2 masks its interrupts. */
+	for (u32 masking = 0; masking < 2; masking++) {
+		l2s->c.int_control = masking ? INT_V_MASKING : 0;
+		l2s->c.clean = 0;
+		assert_true(svm_vmrun(0));
+		assert_int_equal(fake_svm.tpr, TPR);
+		assert_false(svm_machine.pic_is_held);
+		svm_back_to_l2();
+		assert_int_equal(fake_svm.tpr, 15);
+		assert_int_equal(c12->int_control & INT_V_TPR, TPR);
+	}
+	svm_gif_window(n);
+	c12->int_control |= INT_V_IRQ;
+	svm_set_gif(n, true);
+	assert_int_equal(fake_svm.tpr, TPR);
+	assert_false(svm_machine.pic_is_held);
+	assert_int_equal(c12->int_control & (INT_V_IRQ | INT_V_MASKING | INT_V_TPR), 0);
+	assert_false(c12->intercept1 & INTERCEPT1_VINTR);
+}
+
 /* APM 3, each instruction of SVM: "#UD: ... EFER.SVME was not set", "#GP: CPL was not zero", which
  * are no exits. */
 static void faults_come_before_intercepts(void **state)
@@ -209,6 +248,7 @@ int main(void)
 		cmocka_unit_test_setup(an_exit_ends_it, make),
 		cmocka_unit_test_setup(the_tpr_is_the_physical_one, make),
 		cmocka_unit_test_setup(a_masked_tpr_is_l3s, make),
+		cmocka_unit_test_setup(a_kvm_below_has_nothing_to_give, make),
 		cmocka_unit_test_setup(faults_come_before_intercepts, make),
 		cmocka_unit_test_setup(an_injected_int_has_its_next_rip, make),
 		cmocka_unit_test_setup(without_nrips_there_is_none, make),

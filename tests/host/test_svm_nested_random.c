@@ -214,7 +214,9 @@ static void a_vmcb_is_read_once(void **state)
 	__atomic_store_n(&racing, true, __ATOMIC_RELAXED);
 	assert_int_equal(pthread_create(&other, NULL, change_behind_the_back, svm_vmcb_of_l2(0)),
 			 0);
-	for (u32 i = 0; i < RACES; i++) {
+	/* On a busy host the other may rest for long between two states, and all of one's are bad.
+	 */
+	for (u32 i = 0; i < RACES || !ran; i++) {
 		struct svm_verdict verdict;
 
 		svm_execute(SVM_EXIT_VMRUN, svm_page(PAGE_VMCB).v);
@@ -229,7 +231,6 @@ static void a_vmcb_is_read_once(void **state)
 	}
 	__atomic_store_n(&racing, false, __ATOMIC_RELAXED);
 	pthread_join(other, NULL);
-	assert_true(ran > 0);
 }
 
 int main(void)

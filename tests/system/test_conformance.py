@@ -123,6 +123,13 @@ def test_a_test_that_ends_natively_must_end_as_l2():
     ]
 
 
+def test_what_is_skipped_natively_is_not_missed():
+    native = unit_tests.Test("t", points("SKIP: a"))
+    assert not differences(native, None)
+    hung = unit_tests.Test("t", points("SKIP: a"), Verdict.HUNG, "nothing was heard")
+    assert differences(native, hung) == [("nothing was heard", "skip", "hung")]
+
+
 def test_what_fails_natively_when_it_runs_alone_is_unsteady():
     one = conformance.Difference("t", "late by 7", "PASS", "FAIL")
     whole = conformance.Difference("t", "some failure", "pass", "fail")

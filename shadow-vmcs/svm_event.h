@@ -12,12 +12,17 @@
  * What the processor means by exit_int_info.
  * QUIRK(qemu-7.2): TCG tells an external interrupt or an NMI as an exception with its vector;
  * exceptions end at 31.
+ * QUIRK(linux-6.1): KVM leaves an older error code beside an event that has none.
  */
 static inline u64 svm_interrupted_event(u64 info)
 {
 	u64 vector = info & EVENT_VECTOR;
 
-	if (likely(!(info & EVENT_VALID)) || (info & EVENT_TYPE) != EVENT_TYPE_EXCEPTION)
+	if (likely(!(info & EVENT_VALID)))
+		return info;
+	if (!(info & EVENT_ERROR_CODE))
+		info = (u32)info;
+	if ((info & EVENT_TYPE) != EVENT_TYPE_EXCEPTION)
 		return info;
 	if (vector > 31)
 		return info & ~EVENT_TYPE;

@@ -44,6 +44,7 @@ class Boot:
     modules: tuple[Module, ...] = ()
     cpus: int = 1
     memory: int = 128
+    steady: bool = True  # ticks repeat where the platform can do that
 
     def __post_init__(self) -> None:
         if not MEMORY_MIN <= self.memory <= MEMORY_MAX:

@@ -18,7 +18,7 @@ from . import commands, conformance_table, paths, report, results, unit_tests
 from .boot import Boot, Module, nestbed_boot
 from .console import err, out, print_wide
 from .errors import NestbedError
-from .machine import ENDING, End, Outcome, Platform, run
+from .machine import ENDING, End, Limits, Outcome, Platform, run
 from .unit_tests import GOOD, Entry, Point, Side, Test, Verdict
 
 SUMMARY = "run kvm-unit-tests natively and as L2, and compare"
@@ -32,8 +32,10 @@ examples:
 # What the images need: memory, and on Bochs a serial line that costs little.
 MEMORY = 512
 IPS = 1_000_000
-# Some say nothing while they do a million world switches, or count to 2^30.
+# Some say nothing while they do a million world switches, or count to 2^30. As L2 that may take
+# so many times as long, where it comes to an end natively.
 SILENCE = 300
+PATIENCE_AS_L2 = 6
 RESTARTS_MAX = 60
 FILE = "conformance.jsonl"
 MISSING = "missing"
@@ -118,13 +120,22 @@ class Runner:
         depths = range(1, arguments.depth + 1)
         self.l1_words = tuple(commands.l1_words(arguments, depth) for depth in depths)
 
-    def side(self, entry: Entry, which: str) -> Side:
+    def native(self, entry: Entry) -> Side:
+        """Runs an entry without Nestbed."""
+        return self._side(entry, NATIVE, self._limits)
+
+    def l2(self, entry: Entry, native: Side) -> Side:
+        """Runs an entry as L2, given what it did natively."""
+        patience = 1 if native.verdict is Verdict.HUNG else PATIENCE_AS_L2
+        return self._side(entry, L2, self._limits.times(patience))
+
+    def _side(self, entry: Entry, which: str, limits: Limits) -> Side:
         """Runs an entry on one side, again without each test that ended the machine."""
         tests: dict[str, Test] = {}
         dead: list[str] = []
         words = entry.words
         for turn in range(RESTARTS_MAX):
-            outcome = run(self._platform, self._boot(entry, words, which), limits=self._limits)
+            outcome = run(self._platform, self._boot(entry, words, which), limits=limits)
             self._keep(entry, which, turn, outcome)
             broken, why = ending(self._platform, outcome)
             ran = unit_tests.parse(outcome.serial)
@@ -149,6 +160,7 @@ class Runner:
             l1_words=l1_words,
             cpus=self._cpus,
             memory=self._memory + inner,
+            steady=not entry.measures,
         )
 
     def _keep(self, entry: Entry, which: str, turn: int, outcome: Outcome) -> None:
@@ -215,7 +227,7 @@ def settled(runner: Runner, comparison: Comparison) -> Comparison:
     """The comparison with what is unsteady natively set apart."""
     entry, names = comparison.entry, {difference.test for difference in comparison.differences}
     alone = {
-        name: runner.side(Entry(f"{entry.name}-alone", entry.image, unit_tests.word(name)), NATIVE)
+        name: runner.native(Entry(f"{entry.name}-alone", entry.image, unit_tests.word(name)))
         for name in sorted(names - {""})
     }
     parts: dict[bool, list[Difference]] = {True: [], False: []}
@@ -232,7 +244,6 @@ def write_environment(path: Path, arguments: argparse.Namespace) -> None:
 
 def run_all(runner: Runner, entries: list[Entry], native_only: bool, jobs: int) -> list[Comparison]:
     """Runs every entry on both sides, with a progress bar."""
-    sides = [NATIVE] if native_only else [NATIVE, L2]
     columns = [
         TextColumn("{task.description}"),
         BarColumn(),
@@ -240,25 +251,27 @@ def run_all(runner: Runner, entries: list[Entry], native_only: bool, jobs: int) 
         TimeElapsedColumn(),
     ]
     with Progress(*columns, console=err) as progress:
-        task = progress.add_task("runs", total=len(entries) * len(sides))
+        task = progress.add_task("runs", total=len(entries) * (1 if native_only else 2))
 
-        def one(entry: Entry, which: str) -> Side:
-            side = runner.side(entry, which)
+        def note(entry: Entry, which: str, side: Side) -> Side:
             progress.console.print(conformance_table.line(entry, which, side), soft_wrap=True)
             progress.advance(task)
             return side
 
+        def one(entry: Entry) -> Comparison:
+            native = note(entry, NATIVE, runner.native(entry))
+            if native_only:
+                return Comparison(entry, native, None)
+            l2 = note(entry, L2, runner.l2(entry, native))
+            return settled(runner, compare(entry, native, l2))
+
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            futures = [[pool.submit(one, entry, which) for which in sides] for entry in entries]
             try:
-                ran = [[future.result() for future in pair] for pair in futures]
+                return [future.result() for future in [pool.submit(one, e) for e in entries]]
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 ENDING.set()
                 raise
-    if native_only:
-        return [Comparison(entry, native, None) for entry, (native,) in zip(entries, ran)]
-    return [settled(runner, compare(entry, *both)) for entry, both in zip(entries, ran)]
 
 
 def _of_test(differences: list[Difference], name: str) -> list[dict]:

@@ -72,6 +72,10 @@ class Limits:
     silence_wall: float = 600  # the same on the clock, for a platform that sleeps
     total: float = 3600  # seconds on the clock in all
 
+    def times(self, patience: int) -> "Limits":
+        """So many times as patient."""
+        return Limits(*(patience * limit for limit in dataclasses.astuple(self)))
+
 
 class End(enum.Enum):
     """How a machine ended."""

@@ -102,13 +102,13 @@ class Qemu:
         """What the process needs in its environment."""
         return dict(os.environ)
 
-    def _is_steady(self, cpus: int) -> bool:
+    def _can_be_steady(self, cpus: int) -> bool:
         return self.name == "tcg" and cpus == 1
 
     def tsc_khz(self, cpus: int) -> int | None:
         """The frequency of the time-stamp counter: an instruction takes a nanosecond with icount;
         unknown where the clock of the host reaches the machine."""
-        return 1_000_000 if self._is_steady(cpus) else None
+        return 1_000_000 if self._can_be_steady(cpus) else None
 
     def prepare(self, boot: Boot, directory: Path) -> list[str]:
         """Fills `directory` and returns the command that starts the machine there."""
@@ -118,7 +118,7 @@ class Qemu:
         command = [program, "-M", "q35", "-nodefaults", "-display", "none", "-no-reboot"]
         command += ["-m", str(boot.memory), "-smp", str(boot.cpus)]
         command += ["-accel", self.name, "-cpu", self.cpu]
-        if self._is_steady(boot.cpus):
+        if boot.steady and self._can_be_steady(boot.cpus):
             command += STEADY
         command += self.channels
         command += ["-qmp", f"unix:{MONITOR},server=on,wait=off"]

@@ -15,6 +15,8 @@ from pathlib import Path
 from .errors import NestbedError
 
 LIST = "unittests.cfg"
+# The group of tests that run until a number of ticks has passed, and tell a figure.
+MEASURING = "vmexit"
 ELF_MAGIC = b"\x7fELF"
 ELF_CLASS_32 = 1
 MULTIBOOT_MAGIC = 0x1BADB002
@@ -44,6 +46,7 @@ class Entry:
     name: str
     image: Path
     words: str = ""
+    measures: bool = False  # it waits for ticks, whatever these are
 
     def matches(self, pattern: str) -> bool:
         """Whether somebody who names this pattern means this entry."""
@@ -202,7 +205,9 @@ def _listed(directory: Path) -> list[Entry]:
     for name, section in parser.items():
         image = directory / section.get("file", "")
         if image.is_file():
-            entries.append(Entry(name, image, _unquoted(section.get("test_args", ""))))
+            words = _unquoted(section.get("test_args", ""))
+            measures = MEASURING in section.get("groups", "").split()
+            entries.append(Entry(name, image, words, measures))
     return entries
 
 
@@ -242,7 +247,10 @@ def choose(entries: list[Entry], wanted: list[str], unwanted: list[str]) -> list
         if not found:
             raise NestbedError(f"No test or image there has the name {pattern}.")
         if words:
-            images = dict.fromkeys(entry.image for entry in found)
-            found = [Entry(f"{image.stem} {words}", image, words) for image in images]
+            images = {entry.image: entry.measures for entry in found}
+            found = [
+                Entry(f"{image.stem} {words}", image, words, measures)
+                for image, measures in images.items()
+            ]
         chosen += [entry for entry in found if entry not in chosen]
     return [entry for entry in chosen if not any(map(entry.matches, unwanted))]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import tiny
-from nestbed_lib import conformance, unit_tests
+from nestbed_lib import boot, conformance, machine, qemu, unit_tests
 from nestbed_lib.errors import NestbedError
 from nestbed_lib.unit_tests import Entry, Point, Verdict
 
@@ -23,6 +23,11 @@ test_args = 'one two'
 
 [not_built]
 file = not_built.flat
+
+[figure]
+file = figures.flat
+test_args = cpuid
+groups = vmexit nodefault
 
 [same]
 file = alone.flat
@@ -150,19 +155,38 @@ def test_the_words_that_leave_tests_out_fit_into_what_images_keep():
 
 def test_a_tree_gives_its_listed_tests_and_its_other_images(tree):
     content = tiny.multiboot(tiny.LEAVE_WELL)
-    names = ("alone.flat", "alone.elf", "other.flat", "third.elf")
+    names = ("alone.flat", "alone.elf", "figures.flat", "other.flat", "third.elf")
     root = tree({name: content for name in names}, LIST)
     entries = unit_tests.entries_of(root)
     assert entries == [
         Entry("alone", root / "alone.flat", "one two"),
+        Entry("figure", root / "figures.flat", "cpuid", measures=True),
         Entry("other", root / "other.flat"),
         Entry("third", root / "third.elf"),
     ]
-    assert unit_tests.choose(entries, ["th*", "other.flat"], []) == [entries[2], entries[1]]
+    assert unit_tests.choose(entries, ["th*", "other.flat"], []) == [entries[3], entries[2]]
     assert unit_tests.choose(entries, [], ["alone"]) == entries[1:]
     assert unit_tests.choose(entries, ["alone.flat words"], []) == [
         Entry("alone words", root / "alone.flat", "words")
     ]
+    assert unit_tests.choose(entries, ["figures.flat invd"], []) == [
+        Entry("figures invd", root / "figures.flat", "invd", measures=True)
+    ]
+
+
+def test_an_image_that_waits_for_ticks_gets_those_of_the_host(tmp_path):
+    """On TCG, where a world switch takes the host as long as ten thousand instructions."""
+    at, told = tmp_path / "figures.flat", "-icount"
+    at.write_bytes(tiny.multiboot(tiny.LEAVE_WELL))
+    commands = [
+        qemu.Qemu().prepare(boot.Boot(at, "", steady=steady), tmp_path)
+        for steady in (True, False)
+    ]
+    assert [told in command for command in commands] == [True, False]
+
+
+def test_what_ends_natively_gets_more_time_as_l2():
+    assert machine.Limits(1, 2, 3).times(6) == machine.Limits(6, 12, 18)
 
 
 def test_the_same_on_both_sides_conforms(nestbed, tree, tmp_path):

@@ -24,14 +24,14 @@ test_args = 'one two'
 [not_built]
 file = not_built.flat
 
+[same]
+file = alone.flat
+test_args = "one two"
+
 [figure]
 file = figures.flat
 test_args = cpuid
 groups = vmexit nodefault
-
-[same]
-file = alone.flat
-test_args = "one two"
 """
 
 

@@ -3,15 +3,12 @@
  * guest itself, as it would on a bare processor, is kept sane: where the inner guest starts, and
  * that it leaves at whatever it does.
  */
-#include "guests/hostile/hostile.h"
+#include "guests/hostile/fuzz.h"
 #include "guests/hostile/random.h"
 #include "guests/lib/exceptions.h"
 #include "guests/lib/svm_inner.h"
-#include "guests/lib/tap.h"
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/string.h"
-
-#define CANARY 0xa5
 
 CODE(svm_fuzz_code, 64, "vmmcall");
 
@@ -27,47 +24,13 @@ static const struct field fields[] = {
 #include "shadow-vmcs/vmcb_fields.def"
 };
 
-static const struct hostile *hostile;
-static struct vmcb pages[4], ours;
-static u8 canary[PAGE_SIZE] __attribute__((aligned(4096)));
-static u32 entries;
-
-/* Mostly our own pages, else something odd. */
-static u64 random_pointer(void)
-{
-	switch (random_below(8)) {
-	case 0:
-		return hostile->theirs + random_below(256) * PAGE_SIZE;
-	case 1:
-		return random_word();
-	case 2:
-		return (u64)&pages[random_below(ARRAY_SIZE(pages))] + random_below(PAGE_SIZE);
-	default:
-		return (u64)&pages[random_below(ARRAY_SIZE(pages))];
-	}
-}
-
-static u64 random_value(void)
-{
-	switch (random_below(6)) {
-	case 0:
-		return random_word();
-	case 1:
-		return BIT(random_below(64));
-	case 2:
-		return ~0ULL;
-	case 3:
-		return random_pointer();
-	default:
-		return random_below(16);
-	}
-}
+static struct vmcb pages[FUZZ_PAGES], ours;
 
 /* A field, or now and then any bytes at all. */
 static void spoil(struct vmcb *vmcb)
 {
 	struct field f = fields[random_below(ARRAY_SIZE(fields))];
-	u64 value[2] = { random_value(), random_value() };
+	u64 value[2] = { fuzz_value(), fuzz_value() };
 
 	if (!random_below(16))
 		f = (struct field){ (u16)(8 * random_below(PAGE_SIZE / 8)), 8 };
@@ -91,7 +54,7 @@ static void make_entry_safe(struct vmcb *vmcb)
 }
 
 /* A VMCB that would run, with some wrong fields. */
-static void enter(void)
+static bool enter(void)
 {
 	union svm_regs regs = svm_inner_regs;
 
@@ -103,17 +66,13 @@ static void enter(void)
 		spoil(&svm_inner_vmcb);
 	make_entry_safe(&svm_inner_vmcb);
 	svm_enter(&regs, &svm_inner_vmcb, random_below(2) ? SVM_ENTRY_PLAIN : SVM_ENTRY_GIF);
-	entries += svm_exit_of(svm_inner_vmcb.c.exit_code) != SVM_EXIT_INVALID;
+	return svm_exit_of(svm_inner_vmcb.c.exit_code) != SVM_EXIT_INVALID;
 }
 
-#define TRY_INSN(text)                                                \
-	__asm__ volatile(TRY(text)                                    \
-			 :                                            \
-			 : "a"(random_pointer()), "c"(random_value()) \
-			 : "cc", "memor"                              \
-				 "y")
+#define TRY_INSN(text) \
+	__asm__ volatile(TRY(text) : : "a"(fuzz_pointer()), "c"(fuzz_value()) : "cc", "memory")
 
-static void execute_one(void)
+static bool execute_one(void)
 {
 	switch (random_below(12)) {
 	case 0:
@@ -126,7 +85,7 @@ static void execute_one(void)
 		break;
 	case 2:
 		/* Of what a VMSAVE or nothing has left in the pages. */
-		for (u32 i = 0; i < ARRAY_SIZE(pages); i++)
+		for (u32 i = 0; i < FUZZ_PAGES; i++)
 			make_entry_safe(&pages[i]);
 		TRY_INSN("vmrun %%rax");
 		break;
@@ -143,7 +102,7 @@ static void execute_one(void)
 		TRY_INSN("skinit %%eax");
 		break;
 	case 7:
-		try_wrmsr(MSR_VM_HSAVE_PA, random_pointer());
+		try_wrmsr(MSR_VM_HSAVE_PA, fuzz_pointer());
 		break;
 	case 8:
 		if (!random_below(8)) {
@@ -153,42 +112,38 @@ static void execute_one(void)
 		}
 		break;
 	case 9:
-		spoil(&pages[random_below(ARRAY_SIZE(pages))]);
+		spoil(&pages[random_below(FUZZ_PAGES)]);
 		break;
 	default:
-		enter();
-		break;
+		return enter();
 	}
+	return false;
 }
 
-static bool canary_lives(void)
+static void start(void)
 {
-	for (u32 i = 0; i < sizeof(canary); i++) {
-		if (canary[i] != CANARY)
-			return false;
-	}
-	return true;
+	svm_inner_init();
+	svm_inner_reset(svm_fuzz_code);
+}
+
+static bool still_enters(void)
+{
+	struct svm_inner_exit exit;
+
+	svm_stgi();
+	start();
+	svm_inner_run(&exit);
+	return exit.exit == SVM_EXIT_VMMCALL;
 }
 
 int hostile_svm_fuzz(const struct hostile *h)
 {
-	struct svm_inner_exit exit;
+	static const struct fuzz svm = {
+		.pages = pages,
+		.start = start,
+		.execute_one = execute_one,
+		.still_enters = still_enters,
+	};
 
-	hostile = h;
-	random_seed(h->seed);
-	memset(canary, CANARY, sizeof(canary));
-	tap_plan(3);
-	svm_inner_init();
-	svm_inner_reset(svm_fuzz_code);
-	for (u64 i = 0; i < h->count; i++)
-		execute_one();
-	svm_stgi();
-	tap_note("{\"entries\":%u}", entries);
-	tap_ok(canary_lives(), "our memory is as it was");
-	tap_ok(entries > 0, "some random entries were made");
-	svm_inner_init();
-	svm_inner_reset(svm_fuzz_code);
-	svm_inner_run(&exit);
-	tap_ok(exit.exit == SVM_EXIT_VMMCALL, "an ordinary entry works after all");
-	return tap_status();
+	return fuzz_run(&svm, h);
 }

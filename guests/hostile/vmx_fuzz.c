@@ -3,55 +3,16 @@
  * guest itself, as it would on a bare processor, is kept sane: host state, exit MSR lists, and
  * where the inner guest starts, so that it leaves at once.
  */
-#include "guests/hostile/hostile.h"
+#include "guests/hostile/fuzz.h"
 #include "guests/hostile/random.h"
 #include "guests/lib/exceptions.h"
 #include "guests/lib/inner.h"
-#include "guests/lib/tap.h"
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/string.h"
 
-#define CANARY 0xa5
-
 CODE(fuzz_code, 64, "vmcall");
 
-static const struct hostile *hostile;
-static struct vmx_region regions[4];
-static u8 canary[PAGE_SIZE] __attribute__((aligned(4096)));
-static u32 entries;
-
-/* Mostly our own regions, else something odd. */
-static u64 random_pointer(void)
-{
-	switch (random_below(8)) {
-	case 0:
-		return hostile->theirs + random_below(256) * PAGE_SIZE;
-	case 1:
-		return random_word();
-	case 2:
-		return (u64)&regions[random_below(ARRAY_SIZE(regions))] + random_below(PAGE_SIZE);
-	case 3:
-		return (u64)&inner_vmxon;
-	default:
-		return (u64)&regions[random_below(ARRAY_SIZE(regions))];
-	}
-}
-
-static u64 random_value(void)
-{
-	switch (random_below(6)) {
-	case 0:
-		return random_word();
-	case 1:
-		return BIT(random_below(64));
-	case 2:
-		return ~0ULL;
-	case 3:
-		return random_pointer();
-	default:
-		return random_below(16);
-	}
-}
+static struct vmx_region regions[FUZZ_PAGES];
 
 /* Nearly always a field that may exist. */
 static u64 random_field(void)
@@ -75,9 +36,9 @@ static const void *random_operand(void)
 {
 	static u64 operand[2];
 
-	operand[0] = random_pointer();
-	operand[1] = random_value();
-	return random_below(16) ? (const void *)operand : (const void *)(random_value() | BIT(63));
+	operand[0] = fuzz_pointer();
+	operand[1] = fuzz_value();
+	return random_below(16) ? (const void *)operand : (const void *)(fuzz_value() | BIT(63));
 }
 
 /* The inner guest leaves at once, whatever else is wrong with it. */
@@ -89,7 +50,7 @@ static void make_entry_safe(void)
 	vmx_vmwrite(VMCS_GUEST_CS_BASE, 0);
 }
 
-static void enter(void)
+static bool enter(void)
 {
 	struct inner_exit exit;
 
@@ -99,7 +60,7 @@ static void enter(void)
 		u64 field = random_field();
 
 		if (!is_deadly(field))
-			vmx_vmwrite(field, random_value());
+			vmx_vmwrite(field, fuzz_value());
 	}
 	vmx_vmptrld((u64)&inner_vmcs);
 	make_entry_safe();
@@ -107,19 +68,15 @@ static void enter(void)
 		inner_launch(&exit);
 	else
 		inner_resume(&exit);
-	entries += exit.status == VMX_SUCCEED;
+	return exit.status == VMX_SUCCEED;
 }
 
-#define TRY_OPERAND(text)                                             \
-	__asm__ volatile(TRY(text)                                    \
-			 :                                            \
-			 : "r"(random_operand()), "r"(random_value()) \
-			 : "cc", "memor"                              \
-				 "y")
+#define TRY_OPERAND(text) \
+	__asm__ volatile(TRY(text) : : "r"(random_operand()), "r"(fuzz_value()) : "cc", "memory")
 
-static void execute_one(void)
+static bool execute_one(void)
 {
-	u64 field = random_field(), value = random_value();
+	u64 field = random_field(), value = fuzz_value();
 
 	switch (random_below(12)) {
 	case 0:
@@ -158,40 +115,37 @@ static void execute_one(void)
 		}
 		break;
 	default:
-		enter();
-		break;
+		return enter();
 	}
+	return false;
 }
 
-static bool canary_lives(void)
+static void start(void)
 {
-	for (u32 i = 0; i < sizeof(canary); i++) {
-		if (canary[i] != CANARY)
-			return false;
-	}
-	return true;
+	inner_init();
+	for (u32 i = 0; i < FUZZ_PAGES; i++)
+		regions[i].revision = inner_vmxon.revision;
+	inner_reset(fuzz_code, NULL);
+}
+
+static bool still_enters(void)
+{
+	struct inner_exit exit;
+
+	inner_reset(fuzz_code, NULL);
+	inner_run(&exit);
+	return exit.status == VMX_SUCCEED && exit.reason == VMX_EXIT_VMCALL;
 }
 
 int hostile_vmx_fuzz(const struct hostile *h)
 {
-	struct inner_exit exit;
+	static const struct fuzz vmx = {
+		.pages = regions,
+		.busy = &inner_vmxon,
+		.start = start,
+		.execute_one = execute_one,
+		.still_enters = still_enters,
+	};
 
-	hostile = h;
-	random_seed(h->seed);
-	memset(canary, CANARY, sizeof(canary));
-	tap_plan(3);
-	inner_init();
-	for (u32 i = 0; i < ARRAY_SIZE(regions); i++)
-		regions[i].revision = inner_vmxon.revision;
-	inner_reset(fuzz_code, NULL);
-	for (u64 i = 0; i < h->count; i++)
-		execute_one();
-	tap_note("{\"entries\":%u}", entries);
-	tap_ok(canary_lives(), "our memory is as it was");
-	tap_ok(entries > 0, "some random entries were made");
-	inner_reset(fuzz_code, NULL);
-	inner_run(&exit);
-	tap_ok(exit.status == VMX_SUCCEED && exit.reason == VMX_EXIT_VMCALL,
-	       "an ordinary entry works after all");
-	return tap_status();
+	return fuzz_run(&vmx, h);
 }

@@ -2,15 +2,10 @@
  * Pointers of SVM to memory that is not ours: L1's, none at all, beyond the machine. Whatever an
  * entry then does, it must not find anything there, and the next entry works as ever.
  */
-#include "guests/hostile/hostile.h"
+#include "guests/hostile/point.h"
 #include "guests/lib/exceptions.h"
 #include "guests/lib/svm_inner.h"
-#include "guests/lib/tap.h"
 #include "l1-hypervisor/leaf/insn.h"
-
-#define MEBIBYTE    0x100000ULL
-#define DEVICE_HOLE 0xf0000000ULL
-#define AFTER_4_GIB 0x200000000ULL
 
 CODE(svm_point_code, 64, "vmmcall");
 CODE(svm_point_read, 64, "mov (%rdi), %al\n\tvmmcall");
@@ -153,11 +148,6 @@ static bool npt_leaf(u64 at)
 	return reads_nothing(at) && still_works();
 }
 
-struct pointer {
-	const char *name;
-	bool (*is_harmless)(u64 at);
-};
-
 static const struct pointer pointers[] = {
 	{ "VMCB of VMRUN", vmcb },
 	{ "VMCB of VMLOAD", vmload },
@@ -176,24 +166,6 @@ static const struct pointer pointers[] = {
 
 int hostile_svm_point(const struct hostile *h)
 {
-	const struct {
-		const char *name;
-		u64 at;
-	} places[] = {
-		{ "the first page behind our memory", h->theirs },
-		{ "a page 1 MiB behind our memory", h->theirs + MEBIBYTE },
-		{ "the hole for devices", DEVICE_HOLE },
-		{ "an address above 4 GiB", AFTER_4_GIB },
-	};
-	u32 count;
-
 	svm_inner_init();
-	count = svm_inner_with_npt() ? ARRAY_SIZE(pointers) : WITHOUT_NPT;
-	tap_plan(count * ARRAY_SIZE(places));
-	for (u32 p = 0; p < count; p++) {
-		for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-			tap_ok(pointers[p].is_harmless(places[i].at), "%s at %s", pointers[p].name,
-			       places[i].name);
-	}
-	return tap_status();
+	return point_run(pointers, svm_inner_with_npt() ? ARRAY_SIZE(pointers) : WITHOUT_NPT, h);
 }

@@ -2,14 +2,9 @@
  * Pointers of VMX to memory that is not ours: L1's, none at all, beyond the machine. Whatever an
  * entry then does, it must not find anything there, and the next entry works as ever.
  */
-#include "guests/hostile/hostile.h"
+#include "guests/hostile/point.h"
 #include "guests/lib/inner.h"
-#include "guests/lib/tap.h"
 #include "l1-hypervisor/leaf/insn.h"
-
-#define MEBIBYTE    0x100000ULL
-#define DEVICE_HOLE 0xf0000000ULL
-#define AFTER_4_GIB 0x200000000ULL
 
 CODE(point_code, 64, "vmcall");
 CODE(point_read, 64, "mov (%rdi), %al\n\tvmcall");
@@ -143,11 +138,6 @@ static bool ept_leaf(u64 at)
 	return still_works();
 }
 
-struct pointer {
-	const char *name;
-	bool (*is_harmless)(u64 at);
-};
-
 static const struct pointer pointers[] = {
 	{ "VMXON region", vmxon },
 	{ "VMCS", vmcs },
@@ -166,24 +156,6 @@ static const struct pointer pointers[] = {
 
 int hostile_vmx_point(const struct hostile *h)
 {
-	const struct {
-		const char *name;
-		u64 at;
-	} places[] = {
-		{ "the first page behind our memory", h->theirs },
-		{ "a page 1 MiB behind our memory", h->theirs + MEBIBYTE },
-		{ "the hole for devices", DEVICE_HOLE },
-		{ "an address above 4 GiB", AFTER_4_GIB },
-	};
-
-	u32 count = inner_with_ept() ? ARRAY_SIZE(pointers) : WITHOUT_EPT;
-
-	tap_plan(count * ARRAY_SIZE(places));
 	inner_init();
-	for (u32 p = 0; p < count; p++) {
-		for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-			tap_ok(pointers[p].is_harmless(places[i].at), "%s at %s", pointers[p].name,
-			       places[i].name);
-	}
-	return tap_status();
+	return point_run(pointers, inner_with_ept() ? ARRAY_SIZE(pointers) : WITHOUT_EPT, h);
 }

@@ -6,33 +6,14 @@
 #include "guests/svm-event/event.h"
 #include "guests/lib/segments.h"
 
-/* RDI points to the APIC's command register; the destination is set already. */
-#define SEND_NMI "movl $" EVENT_NMI_COMMAND ", (%rdi)\n\tnop\n\tnop\n\t"
-
-CODE(nmi_send, 64, SEND_NMI "vmmcall\n\tvmmcall");
-
-static u32 our_nmis;
-
-static void count_ours(struct exception_frame *frame)
-{
-	(void)frame;
-	our_nmis++;
-}
+CODE(nmi_send, 64, EVENT_SEND_NMI "vmmcall\n\tvmmcall");
 
 static void start(const char *code, u32 intercept1)
 {
-	event_unblock_nmis();
-	our_nmis = 0;
+	event_begin_nmis();
 	svm_inner_reset(code);
 	svm_inner_vmcb.c.intercept1 |= intercept1;
 	svm_inner_regs.rdi = (u64)event_nmi_register();
-}
-
-static void finish(void)
-{
-	interrupt_handle(EXC_NMI, count_ours);
-	event_unblock_nmis();
-	event_unwatch_all();
 }
 
 static void run_to(enum svm_exit want)
@@ -48,11 +29,11 @@ static void run_to(enum svm_exit want)
 static void exits(void)
 {
 	start(nmi_send, INTERCEPT1_NMI);
-	interrupt_handle(EXC_NMI, count_ours);
+	event_take_nmis();
 	run_to(SVM_EXIT_NMI);
 	__asm__ volatile("nop\n\tnop" : : : "memory");
-	test_equal("NMIs that we took after STGI", our_nmis, 1);
-	finish();
+	test_equal("NMIs that we took after STGI", event_nmis_taken, 1);
+	event_end_nmis();
 }
 
 static void exit_holds_ours(void)
@@ -60,27 +41,27 @@ static void exit_holds_ours(void)
 	struct svm_inner_exit exit;
 
 	start(nmi_send, INTERCEPT1_NMI);
-	interrupt_handle(EXC_NMI, count_ours);
+	event_take_nmis();
 	svm_inner_enter(&exit, SVM_ENTRY_VLS);
 	svm_inner_exited(&exit, SVM_EXIT_NMI);
-	test_equal("NMIs that we took with GIF = 0", our_nmis, 0);
+	test_equal("NMIs that we took with GIF = 0", event_nmis_taken, 0);
 	svm_stgi();
 	__asm__ volatile("nop\n\tnop" : : : "memory");
-	test_equal("NMIs that we took after STGI", our_nmis, 1);
-	finish();
+	test_equal("NMIs that we took after STGI", event_nmis_taken, 1);
+	event_end_nmis();
 }
 
 static void clgi_holds_ours(void)
 {
 	start(event_done, 0);
-	interrupt_handle(EXC_NMI, count_ours);
+	event_take_nmis();
 	svm_clgi();
 	event_send_nmi();
-	test_equal("NMIs that we took with GIF = 0", our_nmis, 0);
+	test_equal("NMIs that we took with GIF = 0", event_nmis_taken, 0);
 	svm_stgi();
 	__asm__ volatile("nop\n\tnop" : : : "memory");
-	test_equal("NMIs that we took after STGI", our_nmis, 1);
-	finish();
+	test_equal("NMIs that we took after STGI", event_nmis_taken, 1);
+	event_end_nmis();
 }
 
 static void entry_lets_it_through(void)
@@ -88,7 +69,7 @@ static void entry_lets_it_through(void)
 	struct svm_inner_exit exit;
 
 	start(event_code, INTERCEPT1_NMI);
-	interrupt_handle(EXC_NMI, count_ours);
+	event_take_nmis();
 	svm_clgi();
 	event_send_nmi();
 	svm_inner_enter(&exit, SVM_ENTRY_VLS);
@@ -96,8 +77,8 @@ static void entry_lets_it_through(void)
 	test_equal("RIP, from the start of the code", svm_inner_vmcb.s.rip - (u64)event_code, 0);
 	svm_stgi();
 	__asm__ volatile("nop\n\tnop" : : : "memory");
-	test_equal("NMIs that we took after STGI", our_nmis, 1);
-	finish();
+	test_equal("NMIs that we took after STGI", event_nmis_taken, 1);
+	event_end_nmis();
 }
 
 static void is_delivered(void)
@@ -112,7 +93,7 @@ static void is_delivered(void)
 	svm_inner_skip(&exit, 3);
 	svm_inner_run_to_end();
 	test_equal("number of events seen at last", event_seen.count, 1);
-	finish();
+	event_end_nmis();
 }
 
 /* The guest's handler of an NMI is left for code that sends another: it waits for IRET. */
@@ -137,7 +118,7 @@ static void blocks_until_iret(const char *code, u64 injected)
 	svm_inner_run(&exit);
 	svm_inner_exited(&exit, SVM_EXIT_VMMCALL);
 	test_equal("events seen after IRET", event_seen.count, 2);
-	finish();
+	event_end_nmis();
 }
 
 static void delivered_blocks(void)
@@ -165,7 +146,7 @@ static void iret_exits(void)
 		   SEL_CODE64);
 	svm_inner_vmcb.c.intercept1 &= ~INTERCEPT1_IRET;
 	svm_inner_run_to_end();
-	finish();
+	event_end_nmis();
 }
 
 #define RULE_EXIT                                                                                 \

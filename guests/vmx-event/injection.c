@@ -7,11 +7,9 @@
 #include "guests/lib/segments.h"
 #include "l1-hypervisor/leaf/string.h"
 
-#define NAME_SIZE    80
-#define VECTOR       0x50
-#define GATE_ERROR   2 /* bit 1 of an error code: it names a gate of the IDT */
-#define USER_CS_AR   0xa0fb
-#define USER_DATA_AR 0xc0f3
+#define NAME_SIZE  80
+#define VECTOR     0x50
+#define GATE_ERROR 2 /* bit 1 of an error code: it names a gate of the IDT */
 
 struct injection {
 	const char *name, *rule;
@@ -83,20 +81,12 @@ static void run_injection(const struct injection *in, bool with_ept)
 	test_end();
 }
 
-static void make_user(void)
-{
-	vmx_set(VMCS_GUEST_CS_SELECTOR, SEL_USER_CODE64);
-	vmx_set(VMCS_GUEST_CS_AR, USER_CS_AR);
-	vmx_set(VMCS_GUEST_SS_SELECTOR, SEL_USER_DATA);
-	vmx_set(VMCS_GUEST_SS_AR, USER_DATA_AR);
-}
-
 static void at_cpl_3(void)
 {
 	const struct injection up = { .type = INTR_TYPE_HARDWARE_EXCEPTION, .vector = EXC_UD };
 
 	inner_reset(event_code, NULL);
-	make_user();
+	event_user();
 	event_watch(EXC_UD);
 	inject(&up);
 	event_seen_once(EXC_UD, 0, (u64)event_code);
@@ -113,7 +103,7 @@ static void software_at_cpl_3(void)
 				      .length = 2 };
 
 	inner_reset(event_code, NULL);
-	make_user();
+	event_user();
 	event_watch(EXC_GP);
 	inject(&in);
 	event_seen_once(EXC_GP, VECTOR * 8 + GATE_ERROR, (u64)event_code);

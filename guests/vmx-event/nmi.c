@@ -4,91 +4,24 @@
  * IRET" (26.3).
  */
 #include "guests/vmx-event/event.h"
-#include "l1-hypervisor/leaf/insn.h"
 
-#define APIC_BASE_ADDRESS BITS(51, 12)
-#define APIC_ID           0x20
-#define APIC_ICR_LOW      0x300
-#define APIC_ICR_HIGH     0x310
-#define ICR_NMI           0x400U /* to one physical destination, edge-triggered */
-#define ICR_NMI_TEXT      "0x400"
-
-/* RDI points to the APIC's registers; the destination is set already. */
-#define SEND_NMI "movl $" ICR_NMI_TEXT ", 0x300(%rdi)\n\tnop\n\tnop\n\t"
 #define IRET_TO_NEXT                                                               \
 	"mov %rsp, %rax\n\tpushq $0x10\n\tpush %rax\n\tpushq $2\n\tpushq $0x8\n\t" \
 	"lea 1f(%rip), %rax\n\tpush %rax\n\tiretq\n1:\tnop\n\tnop\n\t"
 
-CODE(nmi_send, 64, SEND_NMI "vmcall\n\tvmcall");
-CODE(nmi_send_iret, 64, SEND_NMI "vmcall\n\t" IRET_TO_NEXT "vmcall");
+CODE(nmi_send, 64, EVENT_SEND_NMI "vmcall\n\tvmcall");
+CODE(nmi_send_iret, 64, EVENT_SEND_NMI "vmcall\n\t" IRET_TO_NEXT "vmcall");
 CODE(nmi_iret_faults, 64, "mov %rax, %rsp\n\tiretq");
 
 static const struct vmx_controls exiting = { .pin = PIN_NMI };
 static const struct vmx_controls virtual_nmis = { .pin = PIN_NMI | PIN_VIRTUAL_NMI };
 
-static u8 *apic(void)
-{
-	return (u8 *)(rdmsr(MSR_APIC_BASE) & APIC_BASE_ADDRESS);
-}
-
-static void apic_write(u32 reg, u32 value)
-{
-	*(volatile u32 *)(apic() + reg) = value;
-}
-
-static void choose_self(void)
-{
-	apic_write(APIC_ICR_HIGH, *(volatile u32 *)(apic() + APIC_ID));
-}
-
-static void send_nmi(void)
-{
-	apic_write(APIC_ICR_LOW, ICR_NMI);
-	__asm__ volatile("nop\n\tnop" : : : "memory");
-}
-
-/* An IRET that does nothing but end blocking by NMI. */
-static void unblock_nmis(void)
-{
-	__asm__ volatile("mov %%ss, %%eax\n\t"
-			 "mov %%rsp, %%rdx\n\t"
-			 "push %%rax\n\t"
-			 "push %%rdx\n\t"
-			 "pushfq\n\t"
-			 "mov %%cs, %%eax\n\t"
-			 "push %%rax\n\t"
-			 "lea 1f(%%rip), %%rax\n\t"
-			 "push %%rax\n\t"
-			 "iretq\n"
-			 "1:"
-			 :
-			 :
-			 : "rax", "rdx", "memory", "cc");
-}
-
-static u32 our_nmis;
-
-static void count_ours(struct exception_frame *frame)
-{
-	(void)frame;
-	our_nmis++;
-}
-
 static void start(const char *code, const struct vmx_controls *more, u64 interruptibility)
 {
-	unblock_nmis();
-	choose_self();
-	our_nmis = 0;
+	event_begin_nmis();
 	inner_reset(code, more);
-	inner_regs.rdi = (u64)apic();
+	inner_regs.rdi = (u64)event_nmi_register();
 	vmx_set(VMCS_GUEST_INTERRUPTIBILITY, interruptibility);
-}
-
-static void finish(void)
-{
-	interrupt_handle(EXC_NMI, count_ours);
-	unblock_nmis();
-	event_unwatch_all();
 }
 
 static void run_to_nmi_exit(void)
@@ -105,19 +38,19 @@ static void exits(void)
 {
 	start(nmi_send, &exiting, 0);
 	run_to_nmi_exit();
-	finish();
+	event_end_nmis();
 }
 
 static void exit_blocks_ours(void)
 {
 	start(nmi_send, &exiting, 0);
 	run_to_nmi_exit();
-	interrupt_handle(EXC_NMI, count_ours);
-	send_nmi();
-	test_equal("NMIs that came before IRET", our_nmis, 0);
-	unblock_nmis();
-	test_equal("NMIs that came after IRET", our_nmis, 1);
-	finish();
+	event_take_nmis();
+	event_send_nmi();
+	test_equal("NMIs that came before IRET", event_nmis_taken, 0);
+	event_unblock_nmis();
+	test_equal("NMIs that came after IRET", event_nmis_taken, 1);
+	event_end_nmis();
 }
 
 static void is_delivered(void)
@@ -134,7 +67,7 @@ static void is_delivered(void)
 	inner_skip(&exit);
 	inner_run_to_end();
 	test_equal("interruptibility after the handler", vmx_get(VMCS_GUEST_INTERRUPTIBILITY), 0);
-	finish();
+	event_end_nmis();
 }
 
 static void blocked_until_iret(void)
@@ -149,7 +82,7 @@ static void blocked_until_iret(void)
 	inner_skip(&exit);
 	inner_run_to_end();
 	test_equal("events seen after IRET", event_seen.count, 1);
-	finish();
+	event_end_nmis();
 }
 
 static void virtual_blocking_does_not_stop_exits(void)
@@ -157,7 +90,7 @@ static void virtual_blocking_does_not_stop_exits(void)
 	start(nmi_send, &virtual_nmis, INTERRUPTIBILITY_NMI);
 	run_to_nmi_exit();
 	test_equal("interruptibility", vmx_get(VMCS_GUEST_INTERRUPTIBILITY), INTERRUPTIBILITY_NMI);
-	finish();
+	event_end_nmis();
 }
 
 /* RAX becomes RSP: IRET's frame is not there. */
@@ -171,7 +104,7 @@ static void iret_that_faults(const struct vmx_controls *more, u64 interruptibili
 	inner_run(&exit);
 	event_exited(&exit, INTR_TYPE_HARDWARE_EXCEPTION | INTR_INFO_ERROR_CODE | EXC_SS | want, 0);
 	test_equal("interruptibility", vmx_get(VMCS_GUEST_INTERRUPTIBILITY), 0);
-	finish();
+	event_end_nmis();
 }
 
 static void unblocking_is_reported(void)

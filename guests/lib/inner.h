@@ -8,6 +8,7 @@
 #define GUESTS_LIB_INNER_H
 
 #include "guests/lib/guest.h"
+#include "guests/lib/segments.h"
 #include "guests/lib/test.h"
 #include "guests/lib/vmx.h"
 
@@ -69,6 +70,15 @@ void inner_split_ept(u64 address);
 /* Changes bits of a field of the current VMCS. */
 void inner_set_bits(u32 field, u64 bits);
 void inner_clear_bits(u32 field, u64 bits);
+
+/* Makes the inner guest start at CPL 3. */
+static inline void inner_make_user(void)
+{
+	vmx_set(VMCS_GUEST_CS_SELECTOR, SEL_USER_CODE64);
+	vmx_set(VMCS_GUEST_CS_AR, ACCESS_USER_CODE64);
+	vmx_set(VMCS_GUEST_SS_SELECTOR, SEL_USER_DATA);
+	vmx_set(VMCS_GUEST_SS_AR, ACCESS_USER_DATA);
+}
 
 /* Checks the exit: the entry was made, and the exit has this reason. Returns whether so. */
 bool inner_exited(const struct inner_exit *exit, enum vmx_exit_reason reason);

@@ -17,6 +17,10 @@
 #define SEL_SPARE       0x58 /* SEL_SPARES entries for tests */
 #define SEL_SPARES      8
 
+/* Access rights of the segments of CPL 3, as segment_descriptor() and the inner guest take them. */
+#define ACCESS_USER_CODE64 0xa0fb
+#define ACCESS_USER_DATA   0xc0f3
+
 /* Interrupt stack table entry of double faults. */
 #define IST_DOUBLE_FAULT 1
 

@@ -8,6 +8,7 @@
 #define GUESTS_LIB_SVM_INNER_H
 
 #include "guests/lib/guest.h"
+#include "guests/lib/segments.h"
 #include "guests/lib/svm.h"
 #include "guests/lib/test.h"
 
@@ -40,6 +41,14 @@ void svm_inner_init(void);
 /* A fresh VMCB, and zeroed registers and permission maps that are not in use yet, for an inner
  * guest that starts at `code`. */
 void svm_inner_reset(const char *code);
+
+/* Makes the inner guest start at CPL 3. */
+static inline void svm_inner_make_user(void)
+{
+	svm_inner_vmcb.s.cs = svm_segment(SEL_USER_CODE64, ACCESS_USER_CODE64, ~0U, 0);
+	svm_inner_vmcb.s.ss = svm_segment(SEL_USER_DATA, ACCESS_USER_DATA, ~0U, 0);
+	svm_inner_vmcb.s.cpl = 3;
+}
 
 /* Makes the NPT anew and switches nested paging on. */
 void svm_inner_use_npt(void);

@@ -78,9 +78,7 @@ static void segments(void)
 
 	svm_inner_reset(host_code);
 	svm_inner_vmcb.s.ds = svm_inner_vmcb.s.es = svm_segment(0x1230, 0xc0f3, ~0U, 0);
-	svm_inner_vmcb.s.cs = svm_segment(SEL_USER_CODE64, 0xa0fb, ~0U, 0);
-	svm_inner_vmcb.s.ss = svm_segment(SEL_USER_DATA, 0xc0f3, ~0U, 0);
-	svm_inner_vmcb.s.cpl = 3;
+	svm_inner_make_user();
 	enter(SVM_ENTRY_FULL);
 	test_equal("DS", selector_of_ds(), ds);
 	test_equal("SS", selector_of_ss(), ss);

@@ -243,9 +243,7 @@ static void cpl_is_the_field(void)
 	struct svm_inner_exit exit;
 
 	svm_inner_reset(state_user);
-	svm_inner_vmcb.s.cs = svm_segment(SEL_USER_CODE64, 0xa0fb, 0xffffffff, 0);
-	svm_inner_vmcb.s.ss = svm_segment(SEL_USER_DATA, 0xc0f3, 0xffffffff, 0);
-	svm_inner_vmcb.s.cpl = 3;
+	svm_inner_make_user();
 	svm_inner_run(&exit);
 	svm_inner_exited(&exit, SVM_EXIT_VMMCALL);
 	test_equal("saved CPL", svm_inner_vmcb.s.cpl, 3);

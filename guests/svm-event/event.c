@@ -2,11 +2,6 @@
  * Handlers that note events in the inner guest and leave it; see event.h.
  */
 #include "guests/svm-event/event.h"
-#include "guests/lib/segments.h"
-
-#define ACCESS_USER_CODE 0xa0fb
-#define ACCESS_USER_DATA 0xc0f3
-#define LIMIT_FLAT       0xffffffffU
 
 CODE(event_code, 64, ".skip 16, 0x90\n\tvmmcall");
 CODE(event_done, 64, "vmmcall");
@@ -51,13 +46,6 @@ bool event_exits_at(enum svm_exit want, const char *code, u64 offset)
 	return svm_inner_exited(&exit, want) &&
 	       test_equal("RIP, from the start of the code", svm_inner_vmcb.s.rip - (u64)code,
 			  offset);
-}
-
-void event_user(void)
-{
-	svm_inner_vmcb.s.cs = svm_segment(SEL_USER_CODE64, ACCESS_USER_CODE, LIMIT_FLAT, 0);
-	svm_inner_vmcb.s.ss = svm_segment(SEL_USER_DATA, ACCESS_USER_DATA, LIMIT_FLAT, 0);
-	svm_inner_vmcb.s.cpl = 3;
 }
 
 void event_own_idt(void)

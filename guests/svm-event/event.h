@@ -24,9 +24,6 @@ void event_seen_once(u8 vector, u64 error_code, u64 rip);
  * behind the start of `code`. */
 bool event_exits_at(enum svm_exit want, const char *code, u64 offset);
 
-/* Makes the inner guest start at CPL 3. */
-void event_user(void);
-
 /* event_copy_idt(), in use after this. */
 void event_own_idt(void);
 

@@ -84,7 +84,7 @@ static void at_cpl_3(void)
 	const struct injection up = { .type = EVENT_TYPE_EXCEPTION, .vector = EXC_UD };
 
 	svm_inner_reset(event_code);
-	event_user();
+	svm_inner_make_user();
 	event_watch(EXC_UD);
 	inject(&up);
 	event_seen_once(EXC_UD, 0, (u64)event_code);
@@ -99,7 +99,7 @@ static void software_at_cpl_3(void)
 	const struct injection in = { .type = EVENT_TYPE_SOFTWARE, .vector = SOME_VECTOR };
 
 	svm_inner_reset(event_code);
-	event_user();
+	svm_inner_make_user();
 	event_watch(EXC_GP);
 	inject(&in);
 	svm_inner_run_to_end();

@@ -3,18 +3,6 @@
  * says, and the rest of the code behind it. See exit_case.h.
  */
 #include "guests/svm-exit/exit_case.h"
-#include "guests/lib/segments.h"
-
-#define ACCESS_USER_CODE 0xa0fb
-#define ACCESS_USER_DATA 0xc0f3
-#define LIMIT_FLAT       0xffffffffU
-
-void exit_case_user(void)
-{
-	svm_inner_vmcb.s.cs = svm_segment(SEL_USER_CODE64, ACCESS_USER_CODE, LIMIT_FLAT, 0);
-	svm_inner_vmcb.s.ss = svm_segment(SEL_USER_DATA, ACCESS_USER_DATA, LIMIT_FLAT, 0);
-	svm_inner_vmcb.s.cpl = 3;
-}
 
 static void start(const struct exit_case *c)
 {
@@ -31,7 +19,7 @@ static void start(const struct exit_case *c)
 	svm_inner_vmcb.c.intercept1 |= c->intercept1;
 	svm_inner_vmcb.c.intercept2 |= c->intercept2;
 	if (c->user)
-		exit_case_user();
+		svm_inner_make_user();
 	if (c->prepare)
 		c->prepare();
 }

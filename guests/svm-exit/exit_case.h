@@ -33,9 +33,6 @@ struct exit_case {
 void exit_case_run(const struct exit_case *c);
 void exit_cases_run(const struct exit_case *cases, size_t count);
 
-/* Makes the inner guest start at CPL 3. */
-void exit_case_user(void);
-
 /* Rows for instructions that are #UD or #GP(0) in the inner guest. */
 #define RAISES_UD .exit = SVM_EXIT_EXCEPTION_UD
 #define RAISES_GP .exit = SVM_EXIT_EXCEPTION_GP, .infos = 1

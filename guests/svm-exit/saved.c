@@ -249,7 +249,7 @@ static void cr2_loaded(void)
 static void cpl(void)
 {
 	svm_inner_reset(s_nothing);
-	exit_case_user();
+	svm_inner_make_user();
 	svm_inner_run_to_end();
 	test_equal("CPL", svm_inner_vmcb.s.cpl, 3);
 	test_equal("CS selector", svm_inner_vmcb.s.cs.selector, SEL_USER_CODE64);

@@ -18,9 +18,9 @@
 
 #define INJECT(type, vector) SET(ENTRY_INTR_INFO, INTR_INFO_VALID | (u32)(type) | (vector))
 #define WITH_IF              OR(GUEST_RFLAGS, RFLAGS_IF)
-#define CPL_3                                                              \
-	SET(GUEST_CS_SELECTOR, SEL_USER_CODE64), SET(GUEST_CS_AR, 0xa0fb), \
-		SET(GUEST_SS_SELECTOR, SEL_USER_DATA), SET(GUEST_SS_AR, 0xc0f3)
+#define CPL_3                                                                          \
+	SET(GUEST_CS_SELECTOR, SEL_USER_CODE64), SET(GUEST_CS_AR, ACCESS_USER_CODE64), \
+		SET(GUEST_SS_SELECTOR, SEL_USER_DATA), SET(GUEST_SS_AR, ACCESS_USER_DATA)
 
 extern u64 guest_pds[];
 

@@ -76,7 +76,7 @@ static void restore_page(void)
 static void use_misaligned(void)
 {
 	inner_regs.rdi = (u64)absent_page;
-	event_user();
+	inner_make_user();
 	inner_set_bits(VMCS_GUEST_CR0, CR0_AM);
 	inner_set_bits(VMCS_GUEST_RFLAGS, BIT(18)); /* AC */
 }

@@ -2,10 +2,6 @@
  * Handlers that note events in the inner guest and leave it; see event.h.
  */
 #include "guests/vmx-event/event.h"
-#include "guests/lib/segments.h"
-
-#define USER_CS_AR   0xa0fb
-#define USER_DATA_AR 0xc0f3
 
 CODE(event_code, 64, ".skip 16, 0x90\n\tvmcall");
 CODE(event_done, 64, "vmcall");
@@ -47,14 +43,6 @@ void event_exited(const struct inner_exit *exit, u32 info, u32 error_code)
 	test_equal("VM-exit interruption information", exit->intr_info, info | INTR_INFO_VALID);
 	if (info & INTR_INFO_ERROR_CODE)
 		test_equal("VM-exit interruption error code", exit->intr_error, error_code);
-}
-
-void event_user(void)
-{
-	vmx_set(VMCS_GUEST_CS_SELECTOR, SEL_USER_CODE64);
-	vmx_set(VMCS_GUEST_CS_AR, USER_CS_AR);
-	vmx_set(VMCS_GUEST_SS_SELECTOR, SEL_USER_DATA);
-	vmx_set(VMCS_GUEST_SS_AR, USER_DATA_AR);
 }
 
 void event_own_idt(void)

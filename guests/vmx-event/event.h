@@ -24,9 +24,6 @@ void event_seen_once(u8 vector, u64 error_code, u64 rip);
  * must be 1) and, for those with an error code, that. */
 void event_exited(const struct inner_exit *exit, u32 info, u32 error_code);
 
-/* Makes the inner guest start at CPL 3. */
-void event_user(void);
-
 /* event_copy_idt(), in use after this. */
 void event_own_idt(void);
 

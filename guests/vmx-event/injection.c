@@ -86,7 +86,7 @@ static void at_cpl_3(void)
 	const struct injection up = { .type = INTR_TYPE_HARDWARE_EXCEPTION, .vector = EXC_UD };
 
 	inner_reset(event_code, NULL);
-	event_user();
+	inner_make_user();
 	event_watch(EXC_UD);
 	inject(&up);
 	event_seen_once(EXC_UD, 0, (u64)event_code);
@@ -103,7 +103,7 @@ static void software_at_cpl_3(void)
 				      .length = 2 };
 
 	inner_reset(event_code, NULL);
-	event_user();
+	inner_make_user();
 	event_watch(EXC_GP);
 	inject(&in);
 	event_seen_once(EXC_GP, VECTOR * 8 + GATE_ERROR, (u64)event_code);

@@ -3,18 +3,6 @@
  * and the rest of the code behind it. See exit_case.h.
  */
 #include "guests/vmx-exit/exit_case.h"
-#include "guests/lib/segments.h"
-
-#define USER_CS_AR   0xa0fb
-#define USER_DATA_AR 0xc0f3
-
-void exit_case_user(void)
-{
-	vmx_set(VMCS_GUEST_CS_SELECTOR, SEL_USER_CODE64);
-	vmx_set(VMCS_GUEST_CS_AR, USER_CS_AR);
-	vmx_set(VMCS_GUEST_SS_SELECTOR, SEL_USER_DATA);
-	vmx_set(VMCS_GUEST_SS_AR, USER_DATA_AR);
-}
 
 static void start(const struct exit_case *c)
 {
@@ -28,7 +16,7 @@ static void start(const struct exit_case *c)
 	if (c->intr_info)
 		vmx_set(VMCS_EXCEPTION_BITMAP, BIT32(c->intr_info & INTR_INFO_VECTOR));
 	if (c->user)
-		exit_case_user();
+		inner_make_user();
 	if (c->prepare)
 		c->prepare();
 }

@@ -29,9 +29,6 @@ struct exit_case {
 void exit_case_run(const struct exit_case *c);
 void exit_cases_run(const struct exit_case *cases, size_t count);
 
-/* Makes the inner guest start at CPL 3. */
-void exit_case_user(void);
-
 /* Rows for instructions that are #UD or #GP(0) in the inner guest. */
 #define RAISES_UD \
 	.reason = VMX_EXIT_EXCEPTION_NMI, .intr_info = INTR_TYPE_HARDWARE_EXCEPTION | EXC_UD

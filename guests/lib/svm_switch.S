@@ -4,21 +4,8 @@
  * VMCB's address in RAX. The caller is svm_enter(), which declares every general register but RSP
  * and RBP as lost; RBP is kept here.
  */
-#define RAX 0
-#define RCX 8
-#define RDX 16
-#define RBX 24
-#define RBP 40
-#define RSI 48
-#define RDI 56
-#define R8  64
-#define R9  72
-#define R10 80
-#define R11 88
-#define R12 96
-#define R13 104
-#define R14 112
-#define R15 120
+#include "guests/lib/world_switch.inc"
+
 #define VMCB_RAX 0x5f8
 
 /* RDI = registers, RSI = VMCB. */
@@ -40,40 +27,15 @@
 	.if	\vls
 	vmload	%rax
 	.endif
-	mov	RCX(%rdi), %rcx
-	mov	RDX(%rdi), %rdx
-	mov	RBX(%rdi), %rbx
-	mov	RBP(%rdi), %rbp
-	mov	RSI(%rdi), %rsi
-	mov	R8(%rdi), %r8
-	mov	R9(%rdi), %r9
-	mov	R10(%rdi), %r10
-	mov	R11(%rdi), %r11
-	mov	R12(%rdi), %r12
-	mov	R13(%rdi), %r13
-	mov	R14(%rdi), %r14
-	mov	R15(%rdi), %r15
-	mov	RDI(%rdi), %rdi
+	load_registers
 	vmrun	%rax
 	.if	\vls
 	vmsave	%rax
 	.endif
 	push	%rdi
 	mov	8(%rsp), %rdi
-	mov	%rcx, RCX(%rdi)
-	mov	%rdx, RDX(%rdi)
-	mov	%rbx, RBX(%rdi)
-	mov	%rbp, RBP(%rdi)
-	mov	%rsi, RSI(%rdi)
 	popq	RDI(%rdi)
-	mov	%r8, R8(%rdi)
-	mov	%r9, R9(%rdi)
-	mov	%r10, R10(%rdi)
-	mov	%r11, R11(%rdi)
-	mov	%r12, R12(%rdi)
-	mov	%r13, R13(%rdi)
-	mov	%r14, R14(%rdi)
-	mov	%r15, R15(%rdi)
+	save_registers %rdi
 	mov	VMCB_RAX(%rax), %rcx
 	mov	%rcx, RAX(%rdi)
 	.if	\vls

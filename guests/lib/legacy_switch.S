@@ -2,29 +2,19 @@
  * From 64-bit mode to 32-bit protected mode outside IA-32e mode and back; see legacy.h. Everything
  * lies below 4 GiB and is identity-mapped in both modes.
  */
+#include "guests/lib/entries.inc"
 #include "guests/lib/exceptions.h"
 #include "guests/lib/segments.h"
 #include "guests/lib/legacy.h"
 
-#define CR0_PG_BIT   31
-#define CR4_VMXE     0x2000
-#define MSR_EFER     0xc0000080
-#define EFER_LME_BIT 8
-
-/* Vectors that push an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC. */
-#define WITH_ERROR_CODE 0x27d00
+#define CR4_VMXE 0x2000
 
 	.text
 	.code64
 /* void legacy_switch(struct legacy_job *job) */
 	.globl	legacy_switch
 legacy_switch:
-	pushq	%rbx
-	pushq	%rbp
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
+	push_kept
 	sidt	saved_idt
 	movq	%rsp, saved_rsp
 	movq	%rdi, current_job
@@ -33,20 +23,7 @@ legacy_switch:
 	lretq
 
 	.code32
-1:	movl	%cr0, %eax
-	btrl	$CR0_PG_BIT, %eax
-	movl	%eax, %cr0
-	movl	$MSR_EFER, %ecx
-	rdmsr
-	btrl	$EFER_LME_BIT, %eax
-	wrmsr
-	movl	%cr3, %eax
-	movl	%eax, saved_cr3
-	movl	$legacy_pdpt, %eax
-	movl	%eax, %cr3
-	movl	%cr0, %eax
-	btsl	$CR0_PG_BIT, %eax
-	movl	%eax, %cr0
+1:	leave_long_mode legacy_pdpt, saved_cr3
 	lidt	legacy_job_idt
 	movl	$SEL_LEGACY_TSS, %eax
 	ltr	%ax
@@ -98,16 +75,7 @@ legacy_switch:
 	.balign	16
 	.globl	legacy_entries
 legacy_entries:
-	.set	vector, 0
-	.rept	LEGACY_VECTORS
-	.balign	16
-	.if	!((WITH_ERROR_CODE >> vector) & 1)
-	pushl	$0
-	.endif
-	pushl	$vector
-	jmp	legacy_common
-	.set	vector, vector + 1
-	.endr
+	vector_entries LEGACY_VECTORS, legacy_common
 	.balign	16
 	pushl	$0
 	pushl	$EXCURSION_END
@@ -142,29 +110,13 @@ legacy_common:
 	andl	$~CR4_VMXE, %eax
 	movl	%eax, %cr4
 
-6:	movl	%cr0, %eax
-	btrl	$CR0_PG_BIT, %eax
-	movl	%eax, %cr0
-	movl	$MSR_EFER, %ecx
-	rdmsr
-	btsl	$EFER_LME_BIT, %eax
-	wrmsr
-	movl	saved_cr3, %eax
-	movl	%eax, %cr3
-	movl	%cr0, %eax
-	btsl	$CR0_PG_BIT, %eax
-	movl	%eax, %cr0
+6:	enter_long_mode saved_cr3
 	ljmp	$SEL_CODE64, $7f
 
 	.code64
 7:	lidt	saved_idt
 	movq	saved_rsp, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbp
-	popq	%rbx
+	pop_kept
 	ret
 
 	.section .bss

@@ -1,27 +1,16 @@
 /*
  * Entry of all 256 vectors, and the ways into and out of an excursion (exceptions.h).
  */
+#include "guests/lib/entries.inc"
 #include "guests/lib/exceptions.h"
 #include "guests/lib/segments.h"
-
-/* Vectors that push an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC. */
-#define WITH_ERROR_CODE 0x27d00
 
 	.text
 	.code64
 	.balign	16
 	.globl	exception_entries
 exception_entries:
-	.set	vector, 0
-	.rept	256
-	.balign	16
-	.if	vector > 31 || !((WITH_ERROR_CODE >> (vector & 31)) & 1)
-	pushq	$0
-	.endif
-	pushq	$vector
-	jmp	exception_common
-	.set	vector, vector + 1
-	.endr
+	vector_entries 256, exception_common
 
 exception_common:
 	pushq	%rax
@@ -66,12 +55,7 @@ exception_common:
  */
 	.globl	excursion_enter
 excursion_enter:
-	pushq	%rbx
-	pushq	%rbp
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
+	push_kept
 	movq	%rsp, (%rsi)
 	movq	%rdi, %rsp
 	popq	%rax
@@ -90,10 +74,5 @@ excursion_return:
 	movl	%eax, %es
 	movl	%eax, %fs
 	movl	%eax, %gs
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbp
-	popq	%rbx
+	pop_kept
 	ret

@@ -2,22 +2,17 @@
  * From 64-bit mode to legacy protected mode and back; see legacy.h. RBP points to the struct all
  * the way, which lies below 4 GiB like everything here.
  */
+#include "guests/lib/entries.inc"
 #include "guests/lib/segments.h"
 #include "guests/paging/legacy.h"
 
-#define CR0_PG   0x80000000
-#define MSR_EFER 0xc0000080
+#define CR0_PG 0x80000000
 
 	.text
 	.code64
 	.globl	legacy_enter
 legacy_enter:
-	pushq	%rbx
-	pushq	%rbp
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
+	push_kept
 	movq	%rdi, %rbp
 	movq	%rsp, saved_rsp
 	movq	%cr3, %rax
@@ -91,12 +86,7 @@ legacy_page_fault:
 	.code64
 5:	lidt	saved_idt
 	movq	saved_rsp, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbp
-	popq	%rbx
+	pop_kept
 	ret
 
 	.section .bss

@@ -2,28 +2,18 @@
  * From 64-bit mode to the old task, and from wherever it ended back; see task.h. Everything lies
  * below 4 GiB and is identity-mapped in both modes.
  */
+#include "guests/lib/entries.inc"
 #include "guests/lib/exceptions.h"
 #include "guests/tasks/task.h"
 
-#define CR0_PG_BIT   31
-#define MSR_EFER     0xc0000080
-#define EFER_LME_BIT 8
-#define DR7_RESET    0x400
-
-/* Vectors that push an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC. */
-#define WITH_ERROR_CODE 0x27d00
+#define DR7_RESET 0x400
 
 	.text
 	.code64
 /* void task_enter(const char *code, u32 eflags) */
 	.globl	task_enter
 task_enter:
-	pushq	%rbx
-	pushq	%rbp
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
+	push_kept
 	sidt	saved_idt
 	movq	%rsp, saved_rsp
 	movl	%esi, %ebp
@@ -38,20 +28,7 @@ task_enter:
 	movl	%eax, %es
 	movl	%eax, %fs
 	movl	%eax, %gs
-	movl	%cr0, %eax
-	btrl	$CR0_PG_BIT, %eax
-	movl	%eax, %cr0
-	movl	$MSR_EFER, %ecx
-	rdmsr
-	btrl	$EFER_LME_BIT, %eax
-	wrmsr
-	movl	%cr3, %eax
-	movl	%eax, saved_cr3
-	movl	$task_pdpt, %eax
-	movl	%eax, %cr3
-	movl	%cr0, %eax
-	btsl	$CR0_PG_BIT, %eax
-	movl	%eax, %cr0
+	leave_long_mode task_pdpt, saved_cr3
 	lidt	task_idt_pointer
 	movl	$SEL_OLD, %eax
 	ltr	%ax
@@ -69,16 +46,7 @@ task_enter:
 	.balign	16
 	.globl	task_entries
 task_entries:
-	.set	vector, 0
-	.rept	TASK_EXCEPTIONS
-	.balign	16
-	.if	!((WITH_ERROR_CODE >> vector) & 1)
-	pushl	$0
-	.endif
-	pushl	$vector
-	jmp	ended
-	.set	vector, vector + 1
-	.endr
+	vector_entries TASK_EXCEPTIONS, ended
 	.balign	16
 	pushl	$0
 	pushl	$EXCURSION_END
@@ -119,18 +87,7 @@ ended:
 	movl	%eax, %es
 	movl	%eax, %fs
 	movl	%eax, %gs
-	movl	%cr0, %eax
-	btrl	$CR0_PG_BIT, %eax
-	movl	%eax, %cr0
-	movl	$MSR_EFER, %ecx
-	rdmsr
-	btsl	$EFER_LME_BIT, %eax
-	wrmsr
-	movl	saved_cr3, %eax
-	movl	%eax, %cr3
-	movl	%cr0, %eax
-	btsl	$CR0_PG_BIT, %eax
-	movl	%eax, %cr0
+	enter_long_mode saved_cr3
 	ljmp	$SEL_CODE64, $2f
 
 	.code64
@@ -138,12 +95,7 @@ ended:
 	movq	saved_rsp, %rsp
 	pushq	$2				/* no NT for the IRETs to come */
 	popfq
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbp
-	popq	%rbx
+	pop_kept
 	ret
 
 	.section .bss

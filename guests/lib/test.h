@@ -39,6 +39,18 @@ struct suite {
 	void (*run)(void);
 };
 
+/* The suite of a file whose tests are functions, all in one table. */
+#define SUITE_OF_TESTS(name, table)                  \
+	static u32 name##_count(void)                \
+	{                                            \
+		return ARRAY_SIZE(table);            \
+	}                                            \
+	static void name##_run(void)                 \
+	{                                            \
+		tests_run(table, ARRAY_SIZE(table)); \
+	}                                            \
+	const struct suite name = { name##_count, name##_run }
+
 /* Plans for all suites of a list ended by NULL, runs them, and returns the guest's status. */
 int suites_run(const struct suite *const *suites);
 

@@ -146,14 +146,4 @@ static const struct test tests[] = {
 	{ "CR4.PGE", "a change of CR4.PGE invalidates global translations too", test_global },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite flags_suite = { count, run };
+SUITE_OF_TESTS(flags_suite, tests);

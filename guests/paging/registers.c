@@ -87,14 +87,4 @@ static const struct test tests[] = {
 	{ "PAT", "#GP(0): a reserved memory type in a field of IA32_PAT", test_pat },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite registers_suite = { count, run };
+SUITE_OF_TESTS(registers_suite, tests);

@@ -102,14 +102,4 @@ static const struct test tests[] = {
 	  test_reserved },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite rights_suite = { count, run };
+SUITE_OF_TESTS(rights_suite, tests);

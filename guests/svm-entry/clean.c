@@ -191,14 +191,4 @@ static const struct test tests[] = {
 	  all_clean },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite clean_suite = { count, run };
+SUITE_OF_TESTS(clean_suite, tests);

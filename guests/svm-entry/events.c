@@ -125,14 +125,4 @@ static const struct test tests[] = {
 	  "INTERRUPT_SHADOW: the guest is in an interrupt shadow", shadow },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite events_suite = { count, run };
+SUITE_OF_TESTS(events_suite, tests);

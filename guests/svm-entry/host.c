@@ -177,14 +177,4 @@ static const struct test tests[] = {
 	  "#VMEXIT saves the exit's reason; controls are not written", vmcb_is_ours_to_read },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite host_suite = { count, run };
+SUITE_OF_TESTS(host_suite, tests);

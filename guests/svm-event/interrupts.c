@@ -228,14 +228,4 @@ static const struct test tests[] = {
 	{ "the guest's own handler serves its interrupt", RULE_GUEST, handler_of_the_guest_runs },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite interrupts_suite = { count, run };
+SUITE_OF_TESTS(interrupts_suite, tests);

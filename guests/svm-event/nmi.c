@@ -167,14 +167,4 @@ static const struct test tests[] = {
 	{ "IRET from an NMI exits by its intercept", "IRET intercept", iret_exits },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite nmi_suite = { count, run };
+SUITE_OF_TESTS(nmi_suite, tests);

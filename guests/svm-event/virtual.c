@@ -320,14 +320,4 @@ static const struct test tests[] = {
 	  ours_is_not_touched },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite virtual_suite = { count, run };
+SUITE_OF_TESTS(virtual_suite, tests);

@@ -142,14 +142,4 @@ static const struct test tests[] = {
 	  two_vmcbs },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite host_suite = { count, run };
+SUITE_OF_TESTS(host_suite, tests);

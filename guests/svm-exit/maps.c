@@ -124,14 +124,4 @@ static const struct test tests[] = {
 	  "A clean bit of 1 lets the processor use what it has cached", unchanged },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite maps_suite = { count, run };
+SUITE_OF_TESTS(maps_suite, tests);

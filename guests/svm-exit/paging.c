@@ -224,14 +224,4 @@ static const struct test tests[] = {
 	{ "#PF of a reserved bit", RULE_PF, reserved_bit },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite paging_suite = { count, run };
+SUITE_OF_TESTS(paging_suite, tests);

@@ -106,14 +106,4 @@ static const struct test tests[] = {
 	  ours_has_no_offset },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite time_suite = { count, run };
+SUITE_OF_TESTS(time_suite, tests);

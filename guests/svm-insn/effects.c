@@ -286,14 +286,4 @@ static const struct test tests[] = {
 	  "INVLPGA has no exceptions but #UD and #GP for CPL", invlpga_takes_anything },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite effects_suite = { count, run };
+SUITE_OF_TESTS(effects_suite, tests);

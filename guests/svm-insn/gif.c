@@ -144,14 +144,4 @@ static const struct test tests[] = {
 	  guest_flag_counts },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite gif_suite = { count, run };
+SUITE_OF_TESTS(gif_suite, tests);

@@ -140,14 +140,4 @@ static const struct test tests[] = {
 	{ "a task in virtual-8086 mode", "Entering Virtual-8086 Mode: by a task switch", to_v86 },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite mode_suite = { count, run };
+SUITE_OF_TESTS(mode_suite, tests);

@@ -283,14 +283,4 @@ static const struct test tests[] = {
 	{ "the T flag traps when the task begins", "a debug exception is generated", trap },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite switch_suite = { count, run };
+SUITE_OF_TESTS(switch_suite, tests);

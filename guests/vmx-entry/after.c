@@ -218,14 +218,4 @@ static const struct test tests[] = {
 	  controls_before_host_before_guest },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite after_suite = { count, run };
+SUITE_OF_TESTS(after_suite, tests);

@@ -144,14 +144,4 @@ static const struct test tests[] = {
 	{ "a fault on IRET that had nothing to unblock", RULE_UNBLOCK, nothing_to_unblock },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite nmi_suite = { count, run };
+SUITE_OF_TESTS(nmi_suite, tests);

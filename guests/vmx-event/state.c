@@ -179,14 +179,4 @@ static const struct test tests[] = {
 	  no_pending_after_ordinary_exit },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite state_suite = { count, run };
+SUITE_OF_TESTS(state_suite, tests);

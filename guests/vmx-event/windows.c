@@ -203,14 +203,4 @@ static const struct test tests[] = {
 	  injected_nmi_blocks_virtually },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite windows_suite = { count, run };
+SUITE_OF_TESTS(windows_suite, tests);

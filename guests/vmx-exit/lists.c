@@ -184,14 +184,4 @@ static const struct test tests[] = {
 	{ "a list is read at each entry", "The list is in memory", changed_in_memory },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite lists_suite = { count, run };
+SUITE_OF_TESTS(lists_suite, tests);

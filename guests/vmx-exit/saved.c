@@ -256,14 +256,4 @@ static const struct test tests[] = {
 	{ "CR2 is shared", RULE_SHARED, cr2_is_shared },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite saved_suite = { count, run };
+SUITE_OF_TESTS(saved_suite, tests);

@@ -124,14 +124,4 @@ static const struct test tests[] = {
 	{ "a task switch by an exception exits", RULE, by_exception },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite task_suite = { count, run };
+SUITE_OF_TESTS(task_suite, tests);

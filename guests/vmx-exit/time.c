@@ -99,14 +99,4 @@ static const struct test tests[] = {
 	{ "a new TSC offset counts from the next entry", RULE, offset_changes_between_entries },
 };
 
-static u32 count(void)
-{
-	return ARRAY_SIZE(tests);
-}
-
-static void run(void)
-{
-	tests_run(tests, ARRAY_SIZE(tests));
-}
-
-const struct suite time_suite = { count, run };
+SUITE_OF_TESTS(time_suite, tests);

@@ -75,7 +75,7 @@ static void change_svm(u32 leaf, const struct cpuid_view *view, struct cpuid_reg
 	}
 }
 
-void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out)
+static void change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out)
 {
 	if (leaf == 1) {
 		put_bit(&out->ecx, LEAF_1_ECX_DS, false);
@@ -98,4 +98,16 @@ void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *ou
 		/* Intel reports SYSCALL only to 64-bit code. */
 		put_bit(&out->edx, LEAF_EXT_EDX_SYSCALL, false);
 	}
+}
+
+void cpuid_answer(u64 *r, const struct cpuid_view *view)
+{
+	u32 leaf = (u32)r[REG_RAX];
+	struct cpuid_regs out = cpuid(leaf, (u32)r[REG_RCX]);
+
+	change(leaf, view, &out);
+	r[REG_RAX] = out.eax;
+	r[REG_RBX] = out.ebx;
+	r[REG_RCX] = out.ecx;
+	r[REG_RDX] = out.edx;
 }

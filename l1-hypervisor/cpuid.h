@@ -8,6 +8,7 @@
 
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/nestbed_abi.h"
+#include "l1-hypervisor/leaf/regs.h"
 #include "l1-hypervisor/leaf/types.h"
 #include "shadow-vmcs/svm_caps.h"
 
@@ -21,7 +22,7 @@ struct cpuid_view {
 };
 
 /* Whether the processor's own answer for a leaf is L2's. That of every other leaf goes through
- * cpuid_change(). */
+ * cpuid_answer(). */
 static inline __attribute__((always_inline)) bool cpuid_is_plain(u32 leaf)
 {
 	return leaf < 64 && !((BIT(1) | BIT(7)) & BIT(leaf));
@@ -30,7 +31,16 @@ static inline __attribute__((always_inline)) bool cpuid_is_plain(u32 leaf)
 /* Whether the platform says that it is Linux's KVM. */
 bool cpuid_kvm_is_below(void);
 
-/* Makes of the processor's answer for `leaf` what L2 is to see. */
-void cpuid_change(u32 leaf, const struct cpuid_view *view, struct cpuid_regs *out);
+/* Executes CPUID on a guest's registers for a plain leaf; like the instruction, it clears their
+ * upper halves. */
+static inline __attribute__((always_inline)) void cpuid_execute(u64 *r)
+{
+	__asm__ volatile("cpuid"
+			 : "=a"(r[REG_RAX]), "=b"(r[REG_RBX]), "=c"(r[REG_RCX]), "=d"(r[REG_RDX])
+			 : "a"(r[REG_RAX]), "c"(r[REG_RCX]));
+}
+
+/* The same for any other leaf: what L2 is to see goes to the guest's registers. */
+void cpuid_answer(u64 *r, const struct cpuid_view *view);
 
 #endif

@@ -9,6 +9,7 @@
 #include "l1-hypervisor/leaf/string.h"
 #include "l1-hypervisor/log.h"
 #include "l1-hypervisor/memory.h"
+#include "l1-hypervisor/panic.h"
 #include "l1-hypervisor/vcpu.h"
 
 #include "version.h"
@@ -84,4 +85,16 @@ void report_write(void)
 		stats_log(&cpu->head.vcpu->stats, i, backend.reason_name);
 		log_accesses(cpu);
 	}
+}
+
+void report_triple_fault(struct vcpu *vcpu, u64 rip)
+{
+	log_begin("error");
+	log_text("text", "L2 ended by a triple fault; the last exits below may show why");
+	log_number("cpu", vcpu->index);
+	log_number("rip", rip);
+	log_end();
+	trace_log(&vcpu->trace, backend.reason_name);
+	report_write();
+	end_platform(1);
 }

@@ -7,6 +7,8 @@
 
 #include "l1-hypervisor/options.h"
 
+struct vcpu;
+
 void report_start(const struct options *options);
 /* That L2 is about to run without L1. As `start`, it tells the time by the TSC. */
 void report_native(void);
@@ -14,5 +16,7 @@ void report_native(void);
 void report_ways(const struct ways *ways);
 /* The exit tables and counters of every CPU: once, whoever asks first. */
 void report_write(void);
+/* L2 has ended itself by a triple fault at `rip`: says so, with the last exits, and ends. */
+__attribute__((noreturn)) void report_triple_fault(struct vcpu *vcpu, u64 rip);
 
 #endif

@@ -3,12 +3,18 @@
  */
 #include "l1-hypervisor/stage2.h"
 
+#include "l1-hypervisor/cpu.h"
 #include "l1-hypervisor/leaf/string.h"
 #include "l1-hypervisor/memory.h"
 #include "l1-hypervisor/panic.h"
+#include "l1-hypervisor/vcpu.h"
 
 #define POOL_PAGES 128
 #define GIB        (1ULL << 30)
+
+/* Each CPU may take this part of the memory that is left for its merged tables. */
+#define POOL_SHARE(cpus) (memory_pages_left() / (2 * (u64)(cpus)))
+#define POOL_PAGES_MAX   2048
 
 static struct {
 	struct nept_table table;
@@ -138,14 +144,20 @@ static struct memory_range gap_around(u64 at)
 	return gap;
 }
 
+enum answer {
+	MAPPED, /* run on */
+	LENT,   /* run on, and take it back before anything else at the next exit */
+	BEYOND, /* no such physical address on this machine */
+};
+
 /* What is below 4 GiB is mapped since the start: whoever misses there has met a right that another
  * CPU is giving just now. */
-enum stage2_answer stage2_miss(pa2_t at, u32 rights)
+static enum answer miss(pa2_t at, u32 rights)
 {
-	enum stage2_answer answer = STAGE2_MAPPED;
+	enum answer answer = MAPPED;
 
 	if (at.v >> stage2.physical_bits)
-		return STAGE2_BEYOND;
+		return BEYOND;
 	lock();
 	if (stage2_is_absent(at)) {
 		u64 page = ALIGN_DOWN(at.v, PAGE_SIZE);
@@ -156,7 +168,7 @@ enum stage2_answer stage2_miss(pa2_t at, u32 rights)
 		map_absent(page, page + PAGE_SIZE, NEPT_RWX);
 		stage2.lent = PA2(page);
 		stage2.is_lent = true;
-		answer = STAGE2_LENT;
+		answer = LENT;
 	} else if (at.v >= 4 * GIB) {
 		struct memory_range gap = gap_around(at.v);
 
@@ -166,8 +178,33 @@ enum stage2_answer stage2_miss(pa2_t at, u32 rights)
 	return answer;
 }
 
-void stage2_take_back(void)
+void stage2_serve(pa2_t at, u32 rights)
 {
+	switch (miss(at, rights)) {
+	case LENT:
+		add_pending(PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW);
+		break;
+	case MAPPED:
+		break;
+	case BEYOND:
+		panic("L2 reached physical address 0x%lx, which this CPU cannot have", at.v);
+	}
+}
+
+bool stage2_touch(pa2_t at, u32 rights)
+{
+	return !stage2_is_absent(at) && miss(at, rights) == MAPPED;
+}
+
+bool stage2_take_back(void)
+{
+	if (!is_pending(PENDING_ABSENT_PAGE))
+		return false;
+	if (is_pending(PENDING_ABSENT_PAGE_NEW)) {
+		remove_pending(PENDING_ABSENT_PAGE_NEW);
+		return false;
+	}
+	remove_pending(PENDING_ABSENT_PAGE);
 	lock();
 	if (stage2.is_lent) {
 		map_absent(stage2.lent.v, stage2.lent.v + PAGE_SIZE, NEPT_R | NEPT_X);
@@ -175,6 +212,29 @@ void stage2_take_back(void)
 	}
 	memset(stage2.absent, 0xff, PAGE_SIZE);
 	unlock();
+	return true;
+}
+
+void stage2_make_cache(struct nept_cache *cache, const struct nept_format *format,
+		       const struct nept_features *features)
+{
+	struct nept_pool *pool = memory_pages(ALIGN_UP(sizeof(*pool), PAGE_SIZE) / PAGE_SIZE);
+	struct nept_cache_config config = {
+		.format = format,
+		.memory = guest_memory,
+		.lookup12 = { &stage2.table, nept_table_find },
+		.pool = pool,
+	};
+	u64 count = POOL_SHARE(CPUS_MAX);
+	void *pages;
+
+	count = count < POOL_PAGES_MAX ? count : POOL_PAGES_MAX;
+	pages = memory_pages(count);
+	nept_pool_init(pool, pages, physical_of(pages), (u32)count);
+	format->make_rules(features, &config.rules);
+	if (!nept_cache_init(cache, &config))
+		end_with_error("Nestbed's own memory is too small for nesting; give it more with "
+			       "memory=MiB");
 }
 
 bool guest_memory_is_ram(pa2_t at, u64 length)

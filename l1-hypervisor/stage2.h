@@ -7,7 +7,7 @@
 #define L1_STAGE2_H
 
 #include "l1-hypervisor/memory_map.h"
-#include "nested-ept/nept.h"
+#include "nested-ept/cache.h"
 
 struct vcpu;
 
@@ -29,16 +29,20 @@ pa1_t stage2_absent_page(void);
 /* Whether this address is in L1's own range. */
 bool stage2_is_absent(pa2_t at);
 
-enum stage2_answer {
-	STAGE2_MAPPED, /* run on */
-	STAGE2_LENT,   /* run on; stage2_take_back() before anything else, at the next exit */
-	STAGE2_BEYOND, /* no such physical address on this machine */
-};
+/* L2 missed at `at` with an access that needs `rights`: it runs on, with the memory mapped, or with
+ * a page of absent memory lent until the next exit. Ends L2 where this machine has no such address.
+ */
+void stage2_serve(pa2_t at, u32 rights);
+/* The same for what L3 reaches, whom no absent memory is lent: whether it is mapped now. */
+bool stage2_touch(pa2_t at, u32 rights);
+/* Before an entry: takes back the page of absent memory if it was lent in an earlier exit. True:
+ * the caller must flush. */
+bool stage2_take_back(void);
 
-/* L2 missed at `at` with an access that needs `rights`. */
-enum stage2_answer stage2_miss(pa2_t at, u32 rights);
-/* Takes back the page of absent memory that was lent writable. The caller flushes. */
-void stage2_take_back(void);
+/* Makes this CPU's cache of merged tables, of L2's in this format and with these features. Its pool
+ * comes out of what is left of L1's memory; ends L2 if that is too small. */
+void stage2_make_cache(struct nept_cache *cache, const struct nept_format *format,
+		       const struct nept_features *features);
 
 /* L2's memory, for L1: true when `length` bytes at `at` are RAM of L2's. Copies nothing of L1. */
 bool guest_memory_is_ram(pa2_t at, u64 length);

@@ -8,6 +8,7 @@
  * In: RDI = vcpu. Out: RDI = vcpu; every other register but RSP is changed.
  */
 #include "asm_offsets.h"
+#include "l1-hypervisor/leaf/registers.inc"
 
 #define MSR_GS_BASE 0xc0000101
 
@@ -26,36 +27,10 @@
 	.macro run left
 	movq VCPU_VMCB_AT(%rdi), %rax
 	leaq 8(%rdi), %rsp
-	popq %rcx
-	popq %rdx
-	popq %rbx
-	popq %rbp
-	popq %rsi
-	popq %rdi
-	popq %r8
-	popq %r9
-	popq %r10
-	popq %r11
-	popq %r12
-	popq %r13
-	popq %r14
-	popq %r15
+	pop_registers
 	vmrun %rax
 \left:
-	pushq %r15
-	pushq %r14
-	pushq %r13
-	pushq %r12
-	pushq %r11
-	pushq %r10
-	pushq %r9
-	pushq %r8
-	pushq %rdi
-	pushq %rsi
-	pushq %rbp
-	pushq %rbx
-	pushq %rdx
-	pushq %rcx
+	push_registers
 	leaq -8(%rsp), %rdi
 	.endm
 

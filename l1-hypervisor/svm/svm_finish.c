@@ -148,13 +148,6 @@ void svm_prepare(struct vcpu *vcpu)
 		deliver_smi(vcpu);
 	if (is_pending(PENDING_NMI))
 		deliver_nmi(vcpu);
-	if (!is_pending(PENDING_ABSENT_PAGE))
-		return;
-	if (is_pending(PENDING_ABSENT_PAGE_NEW)) {
-		remove_pending(PENDING_ABSENT_PAGE_NEW);
-		return;
-	}
-	remove_pending(PENDING_ABSENT_PAGE);
-	stage2_take_back();
-	svm_flush(vcpu->run.vmcb, TLB_FLUSH_ALL);
+	if (stage2_take_back())
+		svm_flush(vcpu->run.vmcb, TLB_FLUSH_ALL);
 }

@@ -42,9 +42,6 @@ enum outcome svm_handle_invalid(struct vcpu *vcpu, u32 exit)
 __attribute__((noinline)) static enum outcome changed_cpuid(struct vcpu *vcpu)
 {
 	const struct svm_nested *n = &svm_of(vcpu)->nested;
-	u64 *r = vcpu->regs.r;
-	u32 leaf = (u32)r[REG_RAX];
-	struct cpuid_regs out = cpuid(leaf, (u32)r[REG_RCX]);
 	struct cpuid_view view = {
 		.cr4 = vcpu->run.vmcb->s.cr4,
 		.nested = n->enabled,
@@ -52,27 +49,18 @@ __attribute__((noinline)) static enum outcome changed_cpuid(struct vcpu *vcpu)
 		.svm = &n->offered,
 	};
 
-	cpuid_change(leaf, &view, &out);
-	r[REG_RAX] = out.eax;
-	r[REG_RBX] = out.ebx;
-	r[REG_RCX] = out.ecx;
-	r[REG_RDX] = out.edx;
+	cpuid_answer(vcpu->regs.r, &view);
 	return OUTCOME_ADVANCE;
 }
 
-/* CPUID clears the upper halves of its four registers. */
 enum outcome svm_handle_cpuid(struct vcpu *vcpu, u32 exit)
 {
-	u64 *r = vcpu->regs.r;
-
 	(void)exit;
 	if (unlikely(!svm_find_end(vcpu, SVM_EXIT_CPUID)))
 		return OUTCOME_RESUME;
-	if (unlikely(!cpuid_is_plain((u32)r[REG_RAX])))
+	if (unlikely(!cpuid_is_plain((u32)vcpu->regs.r[REG_RAX])))
 		return changed_cpuid(vcpu);
-	__asm__ volatile("cpuid"
-			 : "=a"(r[REG_RAX]), "=b"(r[REG_RBX]), "=c"(r[REG_RCX]), "=d"(r[REG_RDX])
-			 : "a"(r[REG_RAX]), "c"(r[REG_RCX]));
+	cpuid_execute(vcpu->regs.r);
 	return OUTCOME_ADVANCE;
 }
 
@@ -88,14 +76,7 @@ enum outcome svm_handle_invd(struct vcpu *vcpu, u32 exit)
 enum outcome svm_handle_shutdown(struct vcpu *vcpu, u32 exit)
 {
 	(void)exit;
-	log_begin("error");
-	log_text("text", "L2 ended by a triple fault; the last exits below may show why");
-	log_number("cpu", vcpu->index);
-	log_number("rip", vcpu->rip);
-	log_end();
-	trace_log(&vcpu->trace, svm_backend.reason_name);
-	report_write();
-	end_platform(1);
+	report_triple_fault(vcpu, vcpu->rip);
 }
 
 /* Only writes to the exit ports come here, and reads of them, which change nothing. */
@@ -130,15 +111,7 @@ enum outcome svm_handle_npf(struct vcpu *vcpu, u32 exit)
 		injected = &svm_of(vcpu)->nested.current->injected;
 	*injected = svm_event_again(vmcb->c.exit_int_info, *injected);
 	vmcb->c.event_injection = *injected;
-	switch (stage2_miss(PA2(at), nept_format_npt.access(vmcb->c.exit_info1))) {
-	case STAGE2_LENT:
-		add_pending(PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW);
-		break;
-	case STAGE2_MAPPED:
-		break;
-	case STAGE2_BEYOND:
-		panic("L2 reached physical address 0x%lx, which this CPU cannot have", at);
-	}
+	stage2_serve(PA2(at), nept_format_npt.access(vmcb->c.exit_info1));
 	return OUTCOME_RESUME;
 }
 

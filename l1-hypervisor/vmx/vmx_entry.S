@@ -7,41 +7,16 @@
  * In: RDI = vcpu. Out: RDI = vcpu; every other register but RSP is changed.
  */
 #include "asm_offsets.h"
+#include "l1-hypervisor/leaf/registers.inc"
 
 	.macro load_guest_registers
 	movq %rdi, %rsp
 	popq %rax
-	popq %rcx
-	popq %rdx
-	popq %rbx
-	popq %rbp
-	popq %rsi
-	popq %rdi
-	popq %r8
-	popq %r9
-	popq %r10
-	popq %r11
-	popq %r12
-	popq %r13
-	popq %r14
-	popq %r15
+	pop_registers
 	.endm
 
 	.macro store_guest_registers
-	pushq %r15
-	pushq %r14
-	pushq %r13
-	pushq %r12
-	pushq %r11
-	pushq %r10
-	pushq %r9
-	pushq %r8
-	pushq %rdi
-	pushq %rsi
-	pushq %rbp
-	pushq %rbx
-	pushq %rdx
-	pushq %rcx
+	push_registers
 	pushq %rax
 	movq %rsp, %rdi
 	.endm

@@ -120,13 +120,6 @@ void vmx_prepare(struct vcpu *vcpu)
 {
 	if (is_pending(PENDING_NMI))
 		deliver_nmi(vcpu);
-	if (!is_pending(PENDING_ABSENT_PAGE))
-		return;
-	if (is_pending(PENDING_ABSENT_PAGE_NEW)) {
-		remove_pending(PENDING_ABSENT_PAGE_NEW);
-		return;
-	}
-	remove_pending(PENDING_ABSENT_PAGE);
-	stage2_take_back();
-	invept_raw(INVEPT_GLOBAL, 0);
+	if (stage2_take_back())
+		invept_raw(INVEPT_GLOBAL, 0);
 }

@@ -65,9 +65,6 @@ enum outcome vmx_handle_entry_failure(struct vcpu *vcpu, u64 reason)
 
 __attribute__((noinline)) static enum outcome changed_cpuid(struct vcpu *vcpu)
 {
-	u64 *r = vcpu->regs.r;
-	u32 leaf = (u32)r[REG_RAX];
-	struct cpuid_regs out = cpuid(leaf, (u32)r[REG_RCX]);
 	struct cpuid_view view = {
 		.cr4 = vmcs_read(GUEST_CR4),
 		.code64 = vmcs_read(GUEST_CS_AR) & AR_L,
@@ -75,25 +72,16 @@ __attribute__((noinline)) static enum outcome changed_cpuid(struct vcpu *vcpu)
 		.apic_is_off = vcpu->apic_base.is_off,
 	};
 
-	cpuid_change(leaf, &view, &out);
-	r[REG_RAX] = out.eax;
-	r[REG_RBX] = out.ebx;
-	r[REG_RCX] = out.ecx;
-	r[REG_RDX] = out.edx;
+	cpuid_answer(vcpu->regs.r, &view);
 	return OUTCOME_ADVANCE;
 }
 
-/* CPUID clears the upper halves of its four registers. */
 enum outcome vmx_handle_cpuid(struct vcpu *vcpu, u64 reason)
 {
-	u64 *r = vcpu->regs.r;
-
 	(void)reason;
-	if (unlikely(!cpuid_is_plain((u32)r[REG_RAX])))
+	if (unlikely(!cpuid_is_plain((u32)vcpu->regs.r[REG_RAX])))
 		return changed_cpuid(vcpu);
-	__asm__ volatile("cpuid"
-			 : "=a"(r[REG_RAX]), "=b"(r[REG_RBX]), "=c"(r[REG_RCX]), "=d"(r[REG_RDX])
-			 : "a"(r[REG_RAX]), "c"(r[REG_RCX]));
+	cpuid_execute(vcpu->regs.r);
 	return OUTCOME_ADVANCE;
 }
 
@@ -141,14 +129,7 @@ enum outcome vmx_handle_sipi(struct vcpu *vcpu, u64 reason)
 enum outcome vmx_handle_triple_fault(struct vcpu *vcpu, u64 reason)
 {
 	(void)reason;
-	log_begin("error");
-	log_text("text", "L2 ended by a triple fault; the last exits below may show why");
-	log_number("cpu", vcpu->index);
-	log_number("rip", vmcs_read(GUEST_RIP));
-	log_end();
-	trace_log(&vcpu->trace, vmx_backend.reason_name);
-	report_write();
-	end_platform(1);
+	report_triple_fault(vcpu, vmcs_read(GUEST_RIP));
 }
 
 /* Only writes to the exit ports come here, and reads of them, which change nothing. */
@@ -179,15 +160,7 @@ enum outcome vmx_handle_ept_violation(struct vcpu *vcpu, u64 reason)
 	if (qualification & EPT_VIOLATION_NMI_UNBLOCKED)
 		vmx_block_nmi();
 	vmx_redeliver();
-	switch (stage2_miss(PA2(at), nept_format_ept.access(qualification))) {
-	case STAGE2_LENT:
-		add_pending(PENDING_ABSENT_PAGE | PENDING_ABSENT_PAGE_NEW);
-		break;
-	case STAGE2_MAPPED:
-		break;
-	case STAGE2_BEYOND:
-		panic("L2 reached physical address 0x%lx, which this CPU cannot have", at);
-	}
+	stage2_serve(PA2(at), nept_format_ept.access(qualification));
 	return OUTCOME_RESUME;
 }
 

@@ -15,19 +15,9 @@
 
 #define PAGES_FOR(type) (ALIGN_UP(sizeof(type), PAGE_SIZE) / PAGE_SIZE)
 
-/* Each CPU may take this part of the memory that is left for its merged tables. */
-#define POOL_SHARE(cpus) (memory_pages_left() / (2 * (u64)(cpus)))
-#define POOL_PAGES_MAX   2048
-
 static const void *guest_pointer(pa2_t at)
 {
 	return physical(at.v);
-}
-
-/* Absent memory is lent to L2 only, for the store that made it exit. */
-static bool touch(pa2_t at, u32 rights)
-{
-	return !stage2_is_absent(at) && stage2_miss(at, rights) == STAGE2_MAPPED;
 }
 
 static void read_or_ones(void *ctx, pa2_t at, void *to, size_t size)
@@ -44,7 +34,7 @@ static void init_core(struct vmx_core *core)
 		.write = guest_write,
 		.is_ram = guest_memory_is_ram,
 		.pointer = guest_pointer,
-		.touch = touch,
+		.touch = stage2_touch,
 		.memory = &guest_memory,
 		.rdmsr = vmx_guest_rdmsr,
 		.wrmsr = vmx_guest_wrmsr,
@@ -74,29 +64,14 @@ static void init_check_env(struct vmx_nested *n)
 
 static void init_cache(struct vmx_nested *n)
 {
-	u64 count = POOL_SHARE(CPUS_MAX);
-	struct nept_pool *pool = memory_pages(PAGES_FOR(struct nept_pool));
 	struct nept_features features = {
 		.physical_bits = n->core->physical_bits,
 		.max_shift = NEPT_SHIFT_1G,
 		.execute_only = vmx_cap(vmx_platform(), MSR_VMX_EPT_VPID_CAP) &
 				EPT_CAP_EXECUTE_ONLY,
 	};
-	struct nept_cache_config config = {
-		.format = &nept_format_ept,
-		.memory = guest_memory,
-		.lookup12 = { stage2_table(), nept_table_find },
-		.pool = pool,
-	};
-	void *pages;
 
-	count = count < POOL_PAGES_MAX ? count : POOL_PAGES_MAX;
-	pages = memory_pages(count);
-	nept_pool_init(pool, pages, physical_of(pages), (u32)count);
-	nept_format_ept.make_rules(&features, &config.rules);
-	if (!nept_cache_init(&n->cache, &config))
-		end_with_error("Nestbed's own memory is too small for nesting; give it more with "
-			       "memory=MiB");
+	stage2_make_cache(&n->cache, &nept_format_ept, &features);
 }
 
 static void init_slots(struct vmx_vcpu *v)

@@ -2,12 +2,10 @@
  * Exits of L2 that L1 serves, by the handler column of svm_exits.def: what L1 keeps of a machine
  * that L2 otherwise owns. A handler of an instruction first finds where that ends.
  */
-#include "l1-hypervisor/cpu.h"
 #include "l1-hypervisor/cpuid.h"
 #include "l1-hypervisor/hypercall.h"
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/nestbed_abi.h"
-#include "l1-hypervisor/log.h"
 #include "l1-hypervisor/panic.h"
 #include "l1-hypervisor/ports.h"
 #include "l1-hypervisor/report.h"

@@ -8,7 +8,6 @@
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/nestbed_abi.h"
 #include "l1-hypervisor/leaf/x86.h"
-#include "l1-hypervisor/log.h"
 #include "l1-hypervisor/panic.h"
 #include "l1-hypervisor/ports.h"
 #include "l1-hypervisor/report.h"

@@ -1,7 +1,6 @@
 /*
  * One virtual CPU's VMX state: created, and its ways changed between two entries.
  */
-#include "l1-hypervisor/cpu.h"
 #include "l1-hypervisor/leaf/insn.h"
 #include "l1-hypervisor/leaf/string.h"
 #include "l1-hypervisor/leaf/x86.h"

@@ -12,8 +12,8 @@ enum vmx_exit_reason {
 #include "shadow-vmcs/vmx_exits.def"
 };
 
-/* Exit reasons are below this: the length of tables indexed by reason. */
-#define VMX_EXIT_REASONS 72U
+/* Exit reasons are below this power of two: the length of tables indexed by reason. */
+#define VMX_EXIT_REASONS 128U
 
 /* The name of a basic exit reason, or NULL for a number that stands for none. */
 static inline const char *vmx_exit_name(u32 reason)

@@ -126,7 +126,7 @@ struct question {
 #define proc(control)  NULL, .controls = proc_controls, .bit = (control)
 #define proc2(control) NULL, .controls = proc2_controls, .bit = (control)
 
-static const struct question questions[] = {
+static const struct question questions[VMX_EXIT_REASONS] = {
 #define VMX_EXIT(number, NAME, handler, wanted, kind) [number] = { .ask = wanted },
 #include "shadow-vmcs/vmx_exits.def"
 };
@@ -135,10 +135,11 @@ bool vmx_l2_wants(const struct vmx_nested *n, u32 reason)
 {
 	const struct question *q = &questions[reason];
 
-	if (unlikely(reason >= ARRAY_SIZE(questions)))
-		return true;
 	if (q->ask)
 		return q->ask(n);
+	/* A reason without a row. */
+	if (unlikely(!q->controls))
+		return true;
 	return q->controls(n) & q->bit;
 }
 

@@ -15,7 +15,7 @@
 
 void vmx_entry_failed(struct vcpu *vcpu);
 
-static vmx_handler *const handlers[] = {
+static vmx_handler *const handlers[VMX_EXIT_REASONS] = {
 #define VMX_EXIT(number, NAME, handler, wanted, kind) [number] = vmx_handle_##handler,
 #include "shadow-vmcs/vmx_exits.def"
 };
@@ -51,7 +51,8 @@ __attribute__((noinline)) static void handle_level3(struct vcpu *vcpu, u64 reaso
 
 static void handle(struct vcpu *vcpu)
 {
-	u64 reason = vmcs_peek(EXIT_REASON) & EXIT_REASON_BASIC;
+	/* Whatever the processor says, no table is left. */
+	u64 reason = vmcs_peek(EXIT_REASON) & (VMX_EXIT_REASONS - 1);
 	enum outcome outcome;
 
 	vcpu->rip = vmcs_peek(GUEST_RIP);

@@ -132,6 +132,9 @@ enum outcome vmx_handle_for_l3(struct vcpu *vcpu, u64 reason)
 		return l3_rdmsr(vcpu, reason);
 	case VMX_EXIT_WRMSR:
 		return l3_wrmsr(vcpu, reason);
+	case VMX_EXIT_SEAMCALL:
+	case VMX_EXIT_TDCALL:
+		return vmx_handle_undefined(vcpu, reason);
 	case VMX_EXIT_EXCEPTION_NMI:
 		return vmx_handle_exception(vcpu, reason);
 	default:

@@ -23,7 +23,8 @@ static const char *const appendix_c[] = {
 	/* 45 */ "VIRTUALIZED_EOI", "GDTR_IDTR", "LDTR_TR", "EPT_VIOLATION", "EPT_MISCONFIG",
 	/* 50 */ "INVEPT", "RDTSCP", "PREEMPTION_TIMER", "INVVPID", "WBINVD", "XSETBV",
 	/* 56 */ "APIC_WRITE", "RDRAND", "INVPCID", "VMFUNC", "ENCLS", "RDSEED", "PML_FULL",
-	/* 63 */ "XSAVES", "XRSTORS", NULL, "SUB_PAGE", "UMWAIT", "TPAUSE",
+	/* 63 */ "XSAVES", "XRSTORS", NULL, "SUB_PAGE", "UMWAIT", "TPAUSE", NULL, NULL, NULL,
+	/* 72 */ NULL, NULL, NULL, NULL, "SEAMCALL", "TDCALL",
 };
 /* clang-format on */
 

@@ -22,13 +22,14 @@ static void silence(void)
 		*apic_register(APIC_SPURIOUS) = SPURIOUS_OFF;
 }
 
-/* L1's memory must stay memory. */
+/* L1's memory must stay memory, and the page must be one that L1 can reach.
+ * DEVIATION: an address above all memory is #GP. */
 static bool page_is_allowed(u64 value)
 {
 	struct memory_range own = memory_taken();
 	u64 page = value & APIC_BASE_PAGE;
 
-	return page < own.start || page >= own.end;
+	return (page < own.start || page >= own.end) && page < mapped_memory_end();
 }
 
 static bool turn_off(struct apic_base *base, u64 value, u32 physical_bits)

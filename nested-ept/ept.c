@@ -91,6 +91,12 @@ static enum nept_result ept_fill(struct nept *nept, pa3_t pa3, u64 info, struct 
 	return nept_fill_as(&nept_format_ept, NEPT_SET_FLAGS, nept, pa3, info, fault);
 }
 
+static enum nept_result ept_fill_ahead(struct nept *nept, pa3_t pa3, u64 info,
+				       struct nept_fault *fault)
+{
+	return nept_fill_as(&nept_format_ept, NEPT_READ_ONLY, nept, pa3, info, fault);
+}
+
 const struct nept_format nept_format_ept = {
 	.name = "EPT",
 	.levels = 4,
@@ -111,6 +117,7 @@ const struct nept_format nept_format_ept = {
 	.make_rules = ept_make_rules,
 	.walk = ept_walk,
 	.fill = ept_fill,
+	.fill_ahead = ept_fill_ahead,
 	.root23 = ept_root23,
 	.root_pointer = ept_root_pointer,
 	.access = ept_access,

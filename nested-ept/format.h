@@ -104,7 +104,7 @@ struct nept_format {
 				      struct nept_walk *walk);
 	/* nept_fill() for this format; made by fill_as.h. */
 	enum nept_result (*fill)(struct nept *nept, pa3_t pa3, u64 info, struct nept_fault *fault);
-	/* nept_fill_ahead() for this format; NULL where it is not made. */
+	/* nept_fill_ahead() for this format. */
 	enum nept_result (*fill_ahead)(struct nept *nept, pa3_t pa3, u64 info,
 				       struct nept_fault *fault);
 

@@ -160,12 +160,21 @@ static inline bool is_light(const struct svm_slot *s, u32 changed)
 	return !changed && (!s->npt13 || s->npt13->key == s->npt13_key);
 }
 
+/* The physical TPR counts again while L3 runs: what L2 wrote to it with its GIF closed is only in
+ * vmcb12 so far. */
+static inline void publish_tpr(struct svm_nested *n)
+{
+	if (n->vmcb12.vmcb->c.int_control & INT_V_MASKING)
+		svm_publish_tpr(n);
+}
+
 /* APM 2 "VMRUN Instruction" (15.5.1): an illegal state is #VMEXIT(VMEXIT_INVALID); L2 goes on
  * behind its VMRUN as after any exit. */
 static enum outcome refuse(struct svm_nested *n)
 {
 	/* L3 did not run: L2's own register is where it was. */
 	n->vmcb12.vmcb->s.rax = n->regs->r[REG_RAX];
+	publish_tpr(n);
 	svm_reflect_invalid(n);
 	return OUTCOME_REFLECT;
 }
@@ -207,14 +216,6 @@ static inline bool enter_light(struct svm_nested *n, struct svm_slot *s)
 static inline u32 all_if_switched(const struct svm_slot *s, u64 nested, u64 virt_ext)
 {
 	return s->v23.nested_control != nested || s->v23.virt_ext != virt_ext ? CLEAN_ALL : 0;
-}
-
-/* The physical TPR counts again while L3 runs: what L2 wrote to it with its GIF closed is only in
- * vmcb12 so far. */
-static inline void publish_tpr(struct svm_nested *n)
-{
-	if (n->vmcb12.vmcb->c.int_control & INT_V_MASKING)
-		svm_publish_tpr(n);
 }
 
 static inline void switch_to_l3(struct svm_nested *n, struct svm_slot *s)

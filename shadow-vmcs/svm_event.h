@@ -29,11 +29,17 @@ static inline u64 svm_interrupted_event(u64 info)
 	return vector == EXC_NMI ? (info & ~EVENT_TYPE) | EVENT_TYPE_NMI : info;
 }
 
-/* Whether a processor that saves next RIPs takes one with this event: INT n needs to know where the
- * handler returns to. APM 2 "Event Injection" (15.20). */
+/* Whether an event is one that an instruction makes: INT n, INT3, INTO. A processor that saves next
+ * RIPs takes one with it, where the handler returns to. APM 2 "Event Injection" (15.20). */
 static inline bool svm_event_has_next_rip(u64 event)
 {
-	return (event & (EVENT_VALID | EVENT_TYPE)) == (EVENT_VALID | EVENT_TYPE_SOFTWARE);
+	u64 vector = event & EVENT_VECTOR;
+
+	if (!(event & EVENT_VALID))
+		return false;
+	return (event & EVENT_TYPE) == EVENT_TYPE_SOFTWARE ||
+	       ((event & EVENT_TYPE) == EVENT_TYPE_EXCEPTION &&
+		(vector == EXC_BP || vector == EXC_OF));
 }
 
 /*
@@ -44,18 +50,12 @@ static inline bool svm_event_has_next_rip(u64 event)
 static inline u64 svm_event_again(u64 info, u64 injected)
 {
 	u64 event = svm_interrupted_event(info);
-	u64 type = event & EVENT_TYPE;
-	u64 vector = event & EVENT_VECTOR;
 
 	if (likely(!(event & EVENT_VALID)))
 		return 0;
 	if ((injected & EVENT_VALID) && !((event ^ injected) & (EVENT_TYPE | EVENT_VECTOR)))
 		return event;
-	if (type == EVENT_TYPE_SOFTWARE)
-		return 0;
-	if (type == EVENT_TYPE_EXCEPTION && (vector == EXC_BP || vector == EXC_OF))
-		return 0;
-	return event;
+	return svm_event_has_next_rip(event) ? 0 : event;
 }
 
 #endif

@@ -40,21 +40,27 @@ static __attribute__((noinline)) void hold_from_kvm(struct svm_nested *n)
 	svm_tpr_write(TPR_HOLDS_ALL);
 }
 
+/* Nobody else makes such an exit, so that a KVM below is known by it too. One instruction passes
+ * before the next one, whatever KVM still asks for. */
 void svm_gif_window(struct svm_nested *n)
 {
+	struct vmcb *vmcb = n->run->vmcb;
+
+	n->kvm_below = true;
+	hold_from_kvm(n);
 	n->core->hold_pic(true);
-	n->run->vmcb->c.int_control &= ~INT_V_IRQ;
-	svm_changed(n->run->vmcb, CLEAN_TPR);
+	vmcb->c.int_control &= ~INT_V_IRQ;
+	vmcb->c.int_state |= INT_STATE_SHADOW;
+	svm_changed(vmcb, CLEAN_TPR);
 }
 
+/* Interrupts may come now. */
 static __attribute__((noinline)) void write_tpr(struct svm_nested *n, u8 tpr)
 {
-	n->tpr = tpr;
-	svm_tpr_write(tpr);
-	if (!n->kvm_below)
-		return;
 	n->tpr = TPR_UNKNOWN;
-	n->core->hold_pic(false);
+	svm_tpr_write(tpr);
+	if (n->kvm_below)
+		n->core->hold_pic(false);
 }
 
 void svm_publish_tpr(struct svm_nested *n)
@@ -220,13 +226,12 @@ static void close_gif_of_l3(struct svm_nested *n, struct svm_slot *s)
 	u64 taken = taken_while_closed(s);
 
 	s->taken = c->int_control & taken;
+	s->tpr = svm_tpr_read();
 	c->int_control &= ~taken;
-	if (taken & INT_V_TPR) {
-		n->tpr = svm_tpr_read();
-		c->int_control |= INT_V_MASKING | n->tpr;
-		if (unlikely(n->kvm_below))
-			hold_from_kvm(n);
-	}
+	if (taken & INT_V_TPR)
+		c->int_control |= INT_V_MASKING | s->tpr;
+	if (n->kvm_below)
+		hold_from_kvm(n);
 	s->held = s->v23.intercept1 & (INTERCEPT1_HELD | INTERCEPT1_SMI);
 	s->v23.intercept1 &= ~s->held;
 	c->intercept1 |= INTERCEPT1_HELD;
@@ -237,9 +242,7 @@ static void open_gif_of_l3(struct svm_nested *n, struct svm_slot *s)
 	struct vmcb_control *c = &s->vmcb13.vmcb->c;
 	u64 taken = taken_while_closed(s);
 
-	if (taken & INT_V_TPR) {
-		write_tpr(n, (u8)(c->int_control & INT_V_TPR));
-	}
+	write_tpr(n, taken & INT_V_TPR ? (u8)(c->int_control & INT_V_TPR) : s->tpr);
 	c->int_control = (c->int_control & ~taken) | s->taken;
 	s->v23.intercept1 |= s->held;
 	c->intercept1 = n->v12.intercept1 | s->v23.intercept1;

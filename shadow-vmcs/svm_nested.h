@@ -60,6 +60,7 @@ struct svm_slot {
 	bool gif_closed;         /* by L3 itself, until its STGI or #VMEXIT */
 	u32 held;                /* what L2 intercepts of the events that wait for that */
 	u64 taken;               /* what its int_control gets back then */
+	u8 tpr;                  /* the physical one when it closed */
 	bool svme_is_off; /* L3 has cleared its EFER.SVME since its VMRUN; hardware's is on */
 	bool missed;      /* L2 was told of a nested page fault, and may have mended it */
 	u64 missed_at, missed_info;
@@ -114,7 +115,7 @@ struct svm_nested {
 	struct hw_vmcb vmcb12;
 	/* The controls of vmcb12 for the merge: without what a closed GIF of L2's adds to it. */
 	struct vmcb_control v12;
-	u8 tpr;         /* the physical TPR (CR8) as it was read or written last */
+	u8 tpr;         /* the physical TPR (CR8) that vmcb12's V_TPR stands for, if known */
 	bool has_vm_cr; /* the platform has the MSR VM_CR: else L2 has none either */
 	bool svme;      /* EFER.SVME as L2 has it; hardware's is always on */
 	bool gif;       /* L2's GIF with gif=trap; with gif=virtual it is in vmcb12 */
@@ -184,6 +185,8 @@ void svm_reflect_as(struct svm_nested *n, u64 code, u64 info1, u64 info2);
 struct nept_memory svm_l3_memory(struct svm_nested *n);
 /* L3 missed in the merged table: filled, or for L2 (OUTCOME_REFLECT: done). */
 enum outcome svm_stage2_miss(struct svm_nested *n);
+/* An event whose delivery a miss interrupted, or 0: the next entry of L3 delivers it. */
+void svm_inject_again(struct svm_slot *s, u64 event);
 /* Forgets all merged tables. */
 void svm_drop_stage2(struct svm_nested *n);
 /* L2 executed INVLPGA for one of its ASIDs, or for 0, its own. */

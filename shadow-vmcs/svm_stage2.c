@@ -131,19 +131,26 @@ static u64 lost_virtual_interrupt(struct svm_slot *s)
 	return EVENT_VALID | EVENT_TYPE_INTR | vmcb13->c.int_control >> INT_VECTOR_SHIFT;
 }
 
+void svm_inject_again(struct svm_slot *s, u64 event)
+{
+	struct vmcb_control *v13 = &s->vmcb13.vmcb->c;
+
+	s->injected = event;
+	v13->event_injection = event;
+	if (unlikely(svm_event_has_next_rip(event)))
+		v13->next_rip = s->v23.next_rip;
+}
+
 /* The event whose delivery the miss interrupted is delivered again. */
 static enum outcome run_again(struct svm_nested *n)
 {
 	struct svm_slot *s = n->current;
-	struct vmcb_control *v13 = &s->vmcb13.vmcb->c;
+	const struct vmcb_control *v13 = &s->vmcb13.vmcb->c;
 	u64 virtual_interrupt = lost_virtual_interrupt(s);
 
-	s->injected = unlikely(virtual_interrupt)
-			      ? virtual_interrupt
-			      : svm_event_again(v13->exit_int_info, s->injected);
-	v13->event_injection = s->injected;
-	if (unlikely(svm_event_has_next_rip(s->injected)))
-		v13->next_rip = s->v23.next_rip;
+	svm_inject_again(s, unlikely(virtual_interrupt)
+				    ? virtual_interrupt
+				    : svm_event_again(v13->exit_int_info, s->injected));
 	if (unlikely(s->npt13_removals != s->npt13->nept.table.removals ||
 		     s->pool_given != n->cache.config.pool->given)) {
 		s->npt13_removals = s->npt13->nept.table.removals;

@@ -359,6 +359,8 @@ enum outcome vmx_enter_l3(struct vmx_nested *n, bool launch)
 	merge_msr_bitmap(n->msr_bitmap13, s->msr_page23);
 	if (unlikely(vmx_switch_flushes(n, s)))
 		vmx_flush_for_switch(n, s);
+	if (unlikely(s->missed))
+		vmx_fill_ahead(s);
 	vmx_flush_ept13(n, s);
 	*n->level = 3;
 	return OUTCOME_RESUME;

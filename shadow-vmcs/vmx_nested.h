@@ -79,6 +79,8 @@ struct vmx_slot {
 	u64 eptp13;                   /* as merged last */
 	struct nept_slot *ept13;      /* NULL when L3 runs on ept12 */
 	u64 ept13_key;                /* it is still the same one while its key is this */
+	bool missed;                  /* L2 was told of an EPT violation, and may have mended it */
+	u64 missed_at, missed_info;
 	u16 vpid13;
 	u8 passes;                            /* PASSES_...: of what L1 alone intercepts */
 	u64 efer13;                           /* as merged last */
@@ -307,6 +309,9 @@ void vmx_hide_x2apic(struct vmx_nested *n);
 /* What the switch between L2 and L3 invalidates, and what changes of ept13 made stale. */
 void vmx_flush_for_switch(struct vmx_nested *n, const struct vmx_slot *s);
 void vmx_flush_ept13(struct vmx_nested *n, struct vmx_slot *s);
+/* After an EPT violation that was L2's: L3 will make the same access, and L2 has mended its table
+ * by now; so ept13 is filled from it before L3 misses again. */
+void vmx_fill_ahead(struct vmx_slot *s);
 /* L2 executed INVEPT for one EPTP (or all: NULL), or INVVPID. */
 void vmx_drop_ept13(struct vmx_nested *n, const u64 *eptp23);
 void vmx_drop_vpid(struct vmx_nested *n, enum invvpid_type type, u16 vpid23, u64 address);

@@ -75,6 +75,14 @@ void vmx_drop_vpid(struct vmx_nested *n, enum invvpid_type type, u16 vpid23, u64
 	}
 }
 
+void vmx_fill_ahead(struct vmx_slot *s)
+{
+	s->missed = false;
+	/* What it comes to does not matter: where it fills nothing, L3 misses. */
+	if (s->ept13)
+		nept_fill_ahead(&s->ept13->nept, PA3(s->missed_at), s->missed_info);
+}
+
 enum outcome vmx_stage2_miss(struct vmx_nested *n, u32 reason)
 {
 	struct vmx_slot *s = n->current;
@@ -92,6 +100,9 @@ enum outcome vmx_stage2_miss(struct vmx_nested *n, u32 reason)
 		vmx_reflect_stage2(n, VMX_EXIT_EPT_MISCONFIG, 0);
 		break;
 	case NEPT_VIOLATION:
+		s->missed = true;
+		s->missed_at = at;
+		s->missed_info = qualification;
 		/* What hardware told of ept13 is most often what is to be told of ept23. */
 		if (likely(fault.info == qualification && reason == VMX_EXIT_EPT_VIOLATION))
 			vmx_reflect(n, reason);

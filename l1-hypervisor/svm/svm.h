@@ -19,7 +19,8 @@ struct svm_vcpu {
 	struct ways ways;
 	struct svm_sites sites;       /* of L2's code */
 	struct nept_memory l3_memory; /* by L3's physical addresses */
-	u32 lint0;                    /* of the local APIC, as L2 has it, while it is held; or 0 */
+	bool pic_is_held;
+	u32 lint0; /* of the local APIC, as L2 has it, while the PIC is held there */
 };
 
 static inline struct svm_vcpu *svm_of(struct vcpu *vcpu)

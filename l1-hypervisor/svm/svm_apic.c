@@ -42,21 +42,22 @@ bool svm_apic_store(struct vcpu *vcpu, u64 at)
 	return true;
 }
 
-/* SDM 3A "Local Vector Table": what L2 has written meanwhile stays. */
+/* APM 2 "Local Vector Table" (16.4).
+ * DEVIATION: L2 may find the entry masked meanwhile, and what it then writes there is not always
+ * told from L1's own. */
 void svm_hold_pic(bool on)
 {
 	struct svm_vcpu *v = svm_of(this_vcpu());
 	u32 lint0;
 
-	if (on == (v->lint0 != 0))
+	if (!on && !v->pic_is_held)
 		return;
 	lint0 = apic_read(APIC_LINT0);
 	if (on && !(lint0 & LVT_MASKED)) {
 		v->lint0 = lint0;
 		apic_write(APIC_LINT0, lint0 | LVT_MASKED);
-	} else if (!on) {
-		if (lint0 == (v->lint0 | LVT_MASKED))
-			apic_write(APIC_LINT0, v->lint0);
-		v->lint0 = 0;
+	} else if (!on && lint0 == (v->lint0 | LVT_MASKED)) {
+		apic_write(APIC_LINT0, v->lint0);
 	}
+	v->pic_is_held = on;
 }

@@ -97,8 +97,8 @@ enum outcome svm_handle_io(struct vcpu *vcpu, u32 exit)
 enum outcome svm_handle_npf(struct vcpu *vcpu, u32 exit)
 {
 	struct vmcb *vmcb = vcpu->run.vmcb;
+	struct svm_slot *slot = svm_of(vcpu)->nested.current;
 	u64 at = vmcb->c.exit_info2;
-	u64 of_l1 = 0, *injected = &of_l1;
 
 	(void)exit;
 	if (svm_apic_store(vcpu, at))
@@ -106,9 +106,9 @@ enum outcome svm_handle_npf(struct vcpu *vcpu, u32 exit)
 	/* An event whose delivery this interrupted is delivered again. What L1 injects into L2 no
 	 * instruction could bring back. */
 	if (vcpu->level == 3)
-		injected = &svm_of(vcpu)->nested.current->injected;
-	*injected = svm_event_again(vmcb->c.exit_int_info, *injected);
-	vmcb->c.event_injection = *injected;
+		svm_inject_again(slot, svm_event_again(vmcb->c.exit_int_info, slot->injected));
+	else
+		vmcb->c.event_injection = svm_event_again(vmcb->c.exit_int_info, 0);
 	stage2_serve(PA2(at), nept_format_npt.access(vmcb->c.exit_info1));
 	return OUTCOME_RESUME;
 }

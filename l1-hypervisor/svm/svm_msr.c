@@ -29,7 +29,9 @@
 #define MSR_LAST_EXCEPTION_FROM 0x1ddU
 #define MSR_LAST_EXCEPTION_TO   0x1deU
 
-#define SYSCFG_ENCRYPTION BIT(23)
+/* APM 2 "MTRRs": MtrrFixDramEn, MtrrFixDramModEn, which operating systems write. The other bits
+ * switch parts of the memory on and off, and its encryption. */
+#define SYSCFG_OF_L2 BITS(19, 18)
 /* APM 2 "Debug-Control MSR (DebugCtl)" (13.1.1.6): LBR, BTF, and four pins. */
 #define DEBUGCTL_KNOWN BITS(5, 0)
 
@@ -186,6 +188,14 @@ static bool write_branch_record(struct vcpu *vcpu, u32 msr, u64 value)
 	return true;
 }
 
+static bool write_syscfg(u64 value)
+{
+	u64 old;
+
+	return rdmsr_safe(MSR_SYSCFG, &old) &&
+	       wrmsr_safe(MSR_SYSCFG, (old & ~SYSCFG_OF_L2) | (value & SYSCFG_OF_L2));
+}
+
 static bool write_machine(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	u64 recorded;
@@ -205,7 +215,7 @@ static bool write_machine(struct vcpu *vcpu, u32 msr, u64 value)
 	case MSR_PAT:
 		return write_pat(vcpu->run.vmcb, value);
 	case MSR_SYSCFG:
-		return wrmsr_safe(msr, value & ~SYSCFG_ENCRYPTION);
+		return write_syscfg(value);
 	default:
 		return !is_withheld(msr, MSR_WRITE) && wrmsr_safe(msr, value);
 	}

@@ -165,6 +165,40 @@ static void test_an_nmi_before_the_first_entry(void **state)
 	leave();
 }
 
+/* What ept13 lets L3 do at L3_MEMORY. */
+static u32 rights_in_ept13(void)
+{
+	struct nept_page12 page = { 0 };
+
+	nept_table_find(&machine.n.current->ept13->nept.table, PA2(L3_MEMORY), &page);
+	return page.rights;
+}
+
+/* SDM 3C "Operations that Invalidate Cached Mappings" (29.4.3.1): an EPT violation invalidates what
+ * was cached for its address, and what is not present is not cached. So L1 may use what L2 has
+ * made of its table by the next entry, without an INVEPT of anybody's. */
+static void test_what_l2_mends_after_a_miss_is_filled_at_its_entry(void **state)
+{
+	u64 *leaf = (u64 *)(void *)&machine.memory[L2_EPT(0) + PAGE_SIZE];
+	u64 mended;
+
+	(void)state;
+	start(false);
+	mended = *leaf;
+	*leaf = 0;
+	for (u32 i = 0; i < 2; i++) {
+		enter();
+		assert_int_equal(rights_in_ept13(), 0);
+		assert_true(l3_misses(L3_MEMORY, EPT_VIOLATION_READ));
+	}
+	*leaf = mended;
+	fake_forget_invalidations();
+	enter();
+	assert_int_equal(rights_in_ept13(), NEPT_RWX);
+	assert_int_equal(fake_invepts(), 0);
+	assert_false(machine.n.current->missed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_apic_access_page),
 		cmocka_unit_test(test_virtual_apic_page),
 		cmocka_unit_test(test_host_pat),
+		cmocka_unit_test(test_what_l2_mends_after_a_miss_is_filled_at_its_entry),
 		cmocka_unit_test(test_an_nmi_before_the_first_entry),
 	};
 

@@ -56,14 +56,16 @@ static void events_are_delivered_again(void **state)
 	assert_int_equal(svm_event_again(0, INTR(0x50)), 0);
 }
 
-/* APM 2 "Event Injection" (15.20). */
-static void only_int_n_has_a_next_rip(void **state)
+/* APM 2 "Event Injection" (15.20): what would have been raised by an instruction. */
+static void events_of_instructions_have_a_next_rip(void **state)
 {
 	(void)state;
 	assert_true(svm_event_has_next_rip(SOFTWARE(0x50)));
+	assert_true(svm_event_has_next_rip(EXCEPTION(EXC_BP)));
+	assert_true(svm_event_has_next_rip(EXCEPTION(EXC_OF)));
 	assert_false(svm_event_has_next_rip(SOFTWARE(0x50) & ~EVENT_VALID));
-	assert_false(svm_event_has_next_rip(EXCEPTION(EXC_BP)));
-	assert_false(svm_event_has_next_rip(INTR(0x50)));
+	assert_false(svm_event_has_next_rip(EXCEPTION(EXC_GP)));
+	assert_false(svm_event_has_next_rip(INTR(EXC_BP)));
 }
 
 int main(void)
@@ -71,7 +73,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_are_what_the_processor_means),
 		cmocka_unit_test(events_are_delivered_again),
-		cmocka_unit_test(only_int_n_has_a_next_rip),
+		cmocka_unit_test(events_of_instructions_have_a_next_rip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

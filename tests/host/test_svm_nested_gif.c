@@ -103,14 +103,18 @@ static void the_tpr_is_the_physical_one(void **state)
 	static const u32 ends[] = { SVM_EXIT_STGI, SVM_EXIT_VMMCALL };
 
 	(void)state;
-	for (u32 i = 0; i < ARRAY_SIZE(ends); i++) {
+	for (u32 i = 0; i < 2 * ARRAY_SIZE(ends); i++) {
+		u32 end = ends[i / 2];
+
 		l2s->c.int_control = 0xc;
 		fake_svm.tpr = TPR;
+		/* L2 may have closed its own before VMRUN, as hypervisors do. */
+		svm_set_gif(n, i % 2);
 		assert_true(svm_vmrun(0));
 		insn_of_l3(SVM_EXIT_CLGI);
 		assert_int_equal(c13()->int_control & INT_V_TPR, TPR);
 		n->current->vmcb13.vmcb->c.int_control ^= INT_V_TPR & (TPR ^ (TPR + 1));
-		if (ends[i] == SVM_EXIT_STGI)
+		if (end == SVM_EXIT_STGI)
 			insn_of_l3(SVM_EXIT_STGI);
 		else
 			svm_back_to_l2();
@@ -166,6 +170,12 @@ static void a_kvm_below_has_nothing_to_give(void **state)
 		assert_int_equal(fake_svm.tpr, 15);
 		assert_int_equal(c12->int_control & INT_V_TPR, TPR);
 	}
+	/* An entry that does not come about changes nothing. */
+	l2s->s.cr0 |= BIT(32);
+	l2s->c.clean = 0;
+	assert_false(svm_vmrun(0));
+	assert_int_equal(fake_svm.tpr, 15);
+	assert_int_equal(c12->int_control & INT_V_TPR, TPR);
 	svm_gif_window(n);
 	c12->int_control |= INT_V_IRQ;
 	svm_set_gif(n, true);
@@ -173,6 +183,32 @@ static void a_kvm_below_has_nothing_to_give(void **state)
 	assert_false(svm_machine.pic_is_held);
 	assert_int_equal(c12->int_control & (INT_V_IRQ | INT_V_MASKING | INT_V_TPR), 0);
 	assert_false(c12->intercept1 & INTERCEPT1_VINTR);
+}
+
+/* A KVM that does not say who it is shows by that exit; an L3 that has closed the machine is held
+ * from it the same way, also where L2 masks its interrupts. */
+static void a_kvm_below_shows(void **state)
+{
+	(void)state;
+	for (u32 masking = 0; masking < 2; masking++) {
+		n->kvm_below = false;
+		fake_svm.tpr = TPR;
+		l2s->c.int_control = masking ? INT_V_MASKING : 0;
+		l2s->c.clean = 0;
+		assert_true(svm_vmrun(0));
+		insn_of_l3(SVM_EXIT_CLGI);
+		svm_gif_window(n);
+		assert_true(n->kvm_below);
+		assert_int_equal(fake_svm.tpr, 15);
+		assert_true(svm_machine.pic_is_held);
+		assert_true(c13()->int_state & INT_STATE_SHADOW);
+		insn_of_l3(SVM_EXIT_STGI);
+		assert_int_equal(fake_svm.tpr, TPR);
+		assert_false(svm_machine.pic_is_held);
+		svm_back_to_l2();
+		svm_set_gif(n, true);
+		assert_int_equal(fake_svm.tpr, TPR);
+	}
 }
 
 /* APM 3, each instruction of SVM: "#UD: ... EFER.SVME was not set", "#GP: CPL was not zero", which
@@ -249,6 +285,7 @@ int main(void)
 		cmocka_unit_test_setup(the_tpr_is_the_physical_one, make),
 		cmocka_unit_test_setup(a_masked_tpr_is_l3s, make),
 		cmocka_unit_test_setup(a_kvm_below_has_nothing_to_give, make),
+		cmocka_unit_test_setup(a_kvm_below_shows, make),
 		cmocka_unit_test_setup(faults_come_before_intercepts, make),
 		cmocka_unit_test_setup(an_injected_int_has_its_next_rip, make),
 		cmocka_unit_test_setup(without_nrips_there_is_none, make),

@@ -151,6 +151,36 @@ static void misses_of_l2s_own(void **state)
 	assert_int_equal(svm_machine.touches, 1);
 }
 
+/* APM 2 "TLB Management" (15.16): what is not present is not cached, so that L1 may use what L2 has
+ * made of its table by its next VMRUN, without a flush of anybody's. */
+static void what_l2_mends_after_a_miss_is_filled_at_its_vmrun(void **state)
+{
+	u64 *leaf = (u64 *)svm_ram[PAGE_NPT + 3] + 3;
+	u64 mended;
+
+	(void)state;
+	svm_vmcb_make(0, svm_guest_64);
+	mended = *leaf | PTE_A;
+	for (u32 level = 0; level < 3; level++)
+		*(u64 *)svm_ram[PAGE_NPT + level] |= PTE_A;
+	flush_of_entry(0);
+	*leaf = 0;
+	for (u32 i = 0; i < 3; i++) {
+		struct nept_page12 page = { 0 };
+
+		assert_int_equal(svm_machine.level, 2);
+		if (i == 2)
+			*leaf = mended;
+		assert_true(svm_vmrun(0));
+		assert_int_equal(svm_machine.run.vmcb->c.tlb_control, TLB_KEEP);
+		nept_table_find(&n->current->npt13->nept.table, PA2(0x3000), &page);
+		assert_int_equal(page.rights & NEPT_R, i == 2 ? NEPT_R : 0);
+		svm_hardware_exits(SVM_CODE_NPF, NPF_FINAL_ADDRESS | PF_U, 0x3010);
+		if (i < 2)
+			assert_int_equal(svm_stage2_miss(n), OUTCOME_REFLECT);
+	}
+}
+
 /* Reserved bits and what is told of a fetch follow L2's own EFER.NXE and CR4.SMEP. */
 static void misses_follow_l2s_own_mode(void **state)
 {
@@ -208,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup(flushes_are_those_that_l2_asks_for, make),
 		cmocka_unit_test_setup(merged_tables_live_as_long_as_l2_says, make),
 		cmocka_unit_test_setup(misses_of_l2s_own, make),
+		cmocka_unit_test_setup(what_l2_mends_after_a_miss_is_filled_at_its_vmrun, make),
 		cmocka_unit_test_setup(misses_follow_l2s_own_mode, make),
 		cmocka_unit_test_setup(interrupted_events_are_delivered_again, make),
 	};

@@ -106,7 +106,8 @@ static void choose_backend(void)
 		end_with_error("this CPU has neither VMX nor SVM: run on Bochs, on QEMU's TCG with "
 			       "-cpu max, or on KVM with nesting");
 	backend = *backends[i];
-	if (!options_suit(options.given, backend.vendor, &why) || !backend.probe(&options, &why))
+	if (!options_suit(&options.ways, options.given, backend.vendor, &why) ||
+	    !backend.probe(&options, &why))
 		end_with_error(why.text);
 }
 

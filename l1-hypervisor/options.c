@@ -70,11 +70,14 @@ static const struct word words_known[OPTION_COUNT] = {
 #define NESTING_WAYS (VMX_WAYS | SVM_WAYS)
 #define ALL_WAYS     (NESTING_WAYS | BIT(OPTION_TLB))
 
-/* What a vendor's backend calls itself, and the axes that are the other's. */
+/* What a vendor's backend calls itself, the axes that are the other's, and the tags that each has
+ * for translations. */
 static const struct {
 	const char *name;
 	u64 foreign;
-} vendors[] = { [VENDOR_VMX] = { "VMX", SVM_WAYS }, [VENDOR_SVM] = { "SVM", VMX_WAYS } };
+	enum way_tlb tags, foreign_tags;
+} vendors[] = { [VENDOR_VMX] = { "VMX", SVM_WAYS, WAY_TLB_VPID, WAY_TLB_ASID },
+		[VENDOR_SVM] = { "SVM", VMX_WAYS, WAY_TLB_ASID, WAY_TLB_VPID } };
 
 /* While `option` has `value`, none of `meaningless` may be written. */
 static const struct contradiction {
@@ -201,8 +204,6 @@ static bool read_value(struct options *options, enum option option, struct piece
 		return read_fields(&options->ways, value, why);
 	if (!(word->names ? read_name(word, value, to) : read_number(word, value, to)))
 		return refuse_value(option, value, why);
-	if (option == OPTION_TLB && *to == WAY_TLB_ASID)
-		*to = WAY_TLB_VPID;
 	return true;
 }
 
@@ -294,14 +295,21 @@ bool options_read(struct options *options, const char *words, struct refusal *wh
 	return check_contradictions(options, why);
 }
 
-bool options_suit(u32 given, enum vendor vendor, struct refusal *why)
+bool options_suit(struct ways *ways, u32 given, enum vendor vendor, struct refusal *why)
 {
 	u64 clash = given & vendors[vendor].foreign;
+	bool tags_clash = ways->tlb == vendors[vendor].foreign_tags;
 
-	if (!clash)
-		return true;
-	return refuse(why, "%s= has no meaning here, since this CPU has %s: leave it out",
-		      words_known[__builtin_ctzll(clash)].name, vendors[vendor].name);
+	if (clash)
+		return refuse(why, "%s= has no meaning here, since this CPU has %s: leave it out",
+			      words_known[__builtin_ctzll(clash)].name, vendors[vendor].name);
+	if (tags_clash && (given & BIT(OPTION_TLB)))
+		return refuse(why, "tlb=%s has no meaning here, since this CPU has %s: use tlb=%s",
+			      options_value_name(OPTION_TLB, ways->tlb), vendors[vendor].name,
+			      options_value_name(OPTION_TLB, vendors[vendor].tags));
+	if (tags_clash)
+		ways->tlb = vendors[vendor].tags;
+	return true;
 }
 
 bool options_read_ways(struct ways *ways, const char *text, size_t length, enum vendor vendor,
@@ -318,7 +326,8 @@ bool options_read_ways(struct ways *ways, const char *text, size_t length, enum 
 		if (!read_word(&options, word, OPTION_NESTED, why))
 			return false;
 	} while (more);
-	if (!options_suit(options.given, vendor, why) || !check_contradictions(&options, why))
+	if (!options_suit(&options.ways, options.given, vendor, why) ||
+	    !check_contradictions(&options, why))
 		return false;
 	*ways = options.ways;
 	return true;

@@ -90,8 +90,9 @@ struct options {
  * name, which some boot loaders put there, and is skipped. */
 bool options_read(struct options *options, const char *words, struct refusal *why);
 
-/* Whether the words that were `given` have a meaning with this vendor's backend. */
-bool options_suit(u32 given, enum vendor vendor, struct refusal *why);
+/* Whether the words that were `given` have a meaning with this vendor's backend. Where nothing was
+ * said of translations, its own tags are chosen. */
+bool options_suit(struct ways *ways, u32 given, enum vendor vendor, struct refusal *why);
 
 /* Reads "axis=way,axis=way" of `length` bytes, as NB_OP_STRATEGY carries it, over the ways that
  * are set. On refusal `ways` is unchanged. */

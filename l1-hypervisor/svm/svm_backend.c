@@ -64,13 +64,11 @@ static const struct ways *ways(struct vcpu *vcpu)
 
 static void log_ways(const struct ways *ways)
 {
-	u32 tlb = ways->tlb == WAY_TLB_VPID ? WAY_TLB_ASID : ways->tlb;
-
 	log_text("vmcb", options_value_name(OPTION_VMCB, ways->vmcb));
 	log_text("vls", options_value_name(OPTION_VLS, ways->vls));
 	log_text("gif", options_value_name(OPTION_GIF, ways->gif));
 	log_text("npt", options_value_name(OPTION_NPT, ways->npt));
-	log_text("tlb", options_value_name(OPTION_TLB, tlb));
+	log_text("tlb", options_value_name(OPTION_TLB, ways->tlb));
 }
 
 /* A field of at most 8 bytes, or the base of a segment, whose other parts come before it. */

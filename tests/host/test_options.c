@@ -160,7 +160,7 @@ static void expect_unsuitable(const char *words, enum vendor vendor, const char 
 	struct refusal why = { "" };
 
 	read_ok(&o, words);
-	assert_false(options_suit(o.given, vendor, &why));
+	assert_false(options_suit(&o.ways, o.given, vendor, &why));
 	assert_string_equal(why.text, sentence);
 }
 
@@ -175,9 +175,9 @@ static void test_an_axis_of_the_other_vendor_is_refused(void **state)
 	expect_unsuitable("ept=nested-lazy", VENDOR_SVM,
 			  "ept= has no meaning here, since this CPU has SVM: leave it out");
 	read_ok(&o, "tlb=flush vmcs=shadow merge=dirty");
-	assert_true(options_suit(o.given, VENDOR_VMX, &why));
+	assert_true(options_suit(&o.ways, o.given, VENDOR_VMX, &why));
 	read_ok(&o, "tlb=flush gif=virtual nested=on");
-	assert_true(options_suit(o.given, VENDOR_SVM, &why));
+	assert_true(options_suit(&o.ways, o.given, VENDOR_SVM, &why));
 	read_ok(&o, "");
 	assert_false(options_read_ways(&o.ways, "vls=virtual", 11, VENDOR_VMX, &why));
 	assert_int_equal(o.ways.vls, WAY_VLS_TRAP);
@@ -185,16 +185,28 @@ static void test_an_axis_of_the_other_vendor_is_refused(void **state)
 	assert_int_equal(o.ways.vls, WAY_VLS_VIRTUAL);
 }
 
-/* Both mean tagged translations. */
-static void test_asid_is_vpid(void **state)
+/* Each vendor has its own tags for translations, which are the default. */
+static void test_tags_are_the_vendors(void **state)
 {
+	struct refusal why = { "" };
 	struct options o;
 
 	(void)state;
-	read_ok(&o, "tlb=asid");
-	assert_int_equal(o.ways.tlb, WAY_TLB_VPID);
-	assert_string_equal(options_value_name(OPTION_TLB, WAY_TLB_ASID), "asid");
+	expect_unsuitable("tlb=asid", VENDOR_VMX,
+			  "tlb=asid has no meaning here, since this CPU has VMX: use tlb=vpid");
+	expect_unsuitable("tlb=vpid", VENDOR_SVM,
+			  "tlb=vpid has no meaning here, since this CPU has SVM: use tlb=asid");
 	expect_refusal("tlb=none", "tlb=none is refused: the allowed values are vpid|flush|asid");
+	for (u32 given = 0; given < 2; given++) {
+		read_ok(&o, given ? "tlb=asid" : "");
+		assert_true(options_suit(&o.ways, o.given, VENDOR_SVM, &why));
+		assert_int_equal(o.ways.tlb, WAY_TLB_ASID);
+		read_ok(&o, given ? "tlb=vpid" : "");
+		assert_true(options_suit(&o.ways, o.given, VENDOR_VMX, &why));
+		assert_int_equal(o.ways.tlb, WAY_TLB_VPID);
+	}
+	assert_false(options_read_ways(&o.ways, "tlb=asid", 8, VENDOR_VMX, &why));
+	assert_int_equal(o.ways.tlb, WAY_TLB_VPID);
 }
 
 static void test_ways_change_only_when_all_are_good(void **state)
@@ -254,7 +266,7 @@ int main(void)
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_contradictions),
 		cmocka_unit_test(test_an_axis_of_the_other_vendor_is_refused),
-		cmocka_unit_test(test_asid_is_vpid),
+		cmocka_unit_test(test_tags_are_the_vendors),
 		cmocka_unit_test(test_ways_change_only_when_all_are_good),
 		cmocka_unit_test(test_random_words),
 	};

@@ -89,14 +89,24 @@ static inline void switch_to_l2(struct svm_nested *n, const struct vmcb_save *sa
 		svm_collect_tpr(n);
 }
 
+/* Out of line, so that the usual exit keeps nothing for it. */
+static __attribute__((noinline)) void reflect_closed(struct svm_nested *n, u64 code, u64 info1,
+						     u64 info2)
+{
+	svm_end_gif_of_l3(n);
+	svm_reflect_as(n, code, info1, info2);
+}
+
 void svm_reflect_as(struct svm_nested *n, u64 code, u64 info1, u64 info2)
 {
 	struct svm_slot *s = n->current;
 	const struct vmcb *from = s->vmcb13.vmcb;
 	struct vmcb *to = s->live;
 
-	if (unlikely(s->gif_closed))
-		svm_end_gif_of_l3(n);
+	if (unlikely(s->gif_closed)) {
+		reflect_closed(n, code, info1, info2);
+		return;
+	}
 	to->c.exit_code = code;
 	to->c.exit_info1 = info1;
 	to->c.exit_info2 = info2;

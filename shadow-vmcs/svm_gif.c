@@ -22,15 +22,15 @@
 /* Exits while the flag is closed. There are no virtual interrupts but those of the quirk above. */
 #define INTERCEPT1_HELD (INTERCEPT1_NMI | INTERCEPT1_INTR | INTERCEPT1_VINTR)
 
+#define TPR_HOLDS_ALL 15
+#define TPR_UNKNOWN   0xff /* what the physical one is must be looked at, or written again */
+
 bool svm_gif(const struct svm_nested *n)
 {
 	if (n->ways.virtual_gif)
 		return n->vmcb12.vmcb->c.int_control & INT_V_GIF;
 	return n->gif;
 }
-
-#define TPR_HOLDS_ALL 15
-#define TPR_UNKNOWN   0xff /* what the physical one is must be looked at, or written again */
 
 /* Behind V_INTR_MASKING: L1's RFLAGS.IF holds the interrupts, V_TPR is L2's TPR. Out of line, as
  * what follows, for those who have no KVM below. */

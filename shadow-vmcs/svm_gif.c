@@ -260,6 +260,30 @@ static void move_gif_of_l3(struct svm_nested *n, bool on)
 	s->vmcb13.vmcb->c.clean &= ~(BIT32(CLEAN_TPR) | BIT32(CLEAN_INTERCEPTS));
 }
 
+/* APM 2 "Injecting Virtual (INTR) Interrupts" (15.21.4): whether L3 takes its virtual interrupt
+ * now, and L2 hears nothing of that. */
+static bool takes_virtual_interrupt(const struct svm_slot *s)
+{
+	const struct vmcb *vmcb = s->vmcb13.vmcb;
+	u64 c = vmcb->c.int_control;
+	bool in_turn = (c & INT_V_IGN_TPR) ||
+		       (c & INT_V_PRIO) >> INT_V_PRIO_SHIFT > (c & INT_V_TPR);
+
+	return (c & INT_V_IRQ) && in_turn && (vmcb->s.rflags & RFLAGS_IF) &&
+	       !(s->v23.intercept1 & INTERCEPT1_VINTR) && !(vmcb->c.event_injection & EVENT_VALID);
+}
+
+/* QUIRK(bochs-2.7): a virtual interrupt that waits at VMRUN is only seen when RFLAGS.IF changes. */
+static void deliver_virtual_interrupt(struct svm_slot *s)
+{
+	struct vmcb_control *c = &s->vmcb13.vmcb->c;
+
+	if (!takes_virtual_interrupt(s))
+		return;
+	c->int_control &= ~INT_V_IRQ;
+	svm_inject_again(s, EVENT_VALID | EVENT_TYPE_INTR | c->int_control >> INT_VECTOR_SHIFT);
+}
+
 /*
  * L3's STGI and CLGI, which L2 does not intercept: they close the machine until STGI or #VMEXIT. An
  * SMI that L2 intercepts makes an exit to L1, which lets it happen; L2 hears of it when the GIF
@@ -276,6 +300,8 @@ void svm_set_gif_of_l3(struct svm_nested *n, bool on)
 	if (n->current->gif_closed != on)
 		return;
 	move_gif_of_l3(n, on);
+	if (on)
+		deliver_virtual_interrupt(n->current);
 	svm_host_interrupts(on && (n->vmcb12.vmcb->s.rflags & RFLAGS_IF));
 }
 

@@ -3,8 +3,8 @@
  * #VMEXIT do to it, and a virtual one of the guest's own where the processor has it. APM 2 "Global
  * Interrupt Flag, STGI and CLGI Instructions" (15.17), "Virtual GIF" (15.33.2).
  *
- * A CLGI that neither is intercepted nor has a virtual GIF would close our own machine; Nestbed
- * departs from the manual there, and no hypervisor allows it, so nothing is tested of it.
+ * A CLGI of the guest that neither is intercepted nor has a virtual GIF closes the machine, until
+ * its STGI or #VMEXIT.
  */
 #include "guests/svm-event/event.h"
 #include "guests/lib/timer.h"
@@ -19,6 +19,8 @@ CODE(gif_clgi, 64,
 CODE(gif_spin, 64, "mov $0x400000, %ecx\n1:\tpause\n\tloop 1b\n\tvmmcall");
 CODE(gif_clgi_done, 64, "clgi\n\tvmmcall");
 CODE(gif_stgi_done, 64, "nop\n\tstgi\n\tnop\n\tvmmcall");
+CODE(gif_closed_done, 64, "clgi\n\tsti\n\tnop\n\tnop\n\tvmmcall");
+CODE(gif_opened_done, 64, "clgi\n\tsti\n\tnop\n\tnop\n\tstgi\n\tnop\n\tvmmcall");
 
 static void wait(void)
 {
@@ -102,16 +104,50 @@ static void entry_sets(void)
 	forbid();
 }
 
+#define IRQ (INT_V_IRQ | INT_V_IGN_TPR | (u64)SOME_VECTOR << INT_VECTOR_SHIFT)
+
+/* The guest has a virtual interrupt waiting, and the machine's own GIF. */
+static void run_with_machine_gif(const char *code)
+{
+	svm_inner_reset(code);
+	svm_inner_vmcb.c.int_control = INT_V_MASKING | IRQ;
+	svm_inner_vmcb.c.intercept2 &= ~(INTERCEPT2_STGI | INTERCEPT2_CLGI);
+	event_watch(SOME_VECTOR);
+	svm_inner_run_to_end();
+	event_unwatch_all();
+}
+
+static void guest_clgi_holds_virtual_interrupt(void)
+{
+	run_with_machine_gif(gif_closed_done);
+	test_equal("number of events seen", event_seen.count, 0);
+	test_equal("V_IRQ", svm_inner_vmcb.c.int_control & INT_V_IRQ, INT_V_IRQ);
+}
+
+static void guest_stgi_lets_virtual_interrupt_in(void)
+{
+	run_with_machine_gif(gif_opened_done);
+	test_equal("number of events seen", event_seen.count, 1);
+	test_true("it came behind STGI", event_seen.frame.rip > (u64)gif_opened_done + 7);
+	test_equal("V_IRQ", svm_inner_vmcb.c.int_control & INT_V_IRQ, 0);
+}
+
 #define RULE                                                                                   \
 	"GIF = 0: physical interrupts, NMI, SMI, INIT are held pending; CLGI clears and STGI " \
 	"sets "                                                                                \
 	"it, VMRUN sets it, #VMEXIT clears it"
+
+#define RULE_VIRTUAL "GIF = 0: virtual interrupts (V_IRQ) are held pending until GIF is 1"
 
 static const struct test tests[] = {
 	{ "CLGI holds an interrupt until STGI", RULE, clgi_holds },
 	{ "STGI does not unmask what RFLAGS.IF masks", RULE, stgi_does_not_unmask },
 	{ "an exit clears GIF", RULE, exit_clears },
 	{ "an entry sets GIF", RULE, entry_sets },
+	{ "the guest's own CLGI holds a virtual interrupt", RULE_VIRTUAL,
+	  guest_clgi_holds_virtual_interrupt },
+	{ "the guest's own STGI lets a virtual interrupt in", RULE_VIRTUAL,
+	  guest_stgi_lets_virtual_interrupt_in },
 };
 
 static u64 v_gif(void)
@@ -167,8 +203,6 @@ static void virtual_gif_holds_no_exit(void)
 	test_equal("interrupts taken", timer_count(), 1);
 	forbid();
 }
-
-#define IRQ (INT_V_IRQ | INT_V_IGN_TPR | (u64)SOME_VECTOR << INT_VECTOR_SHIFT)
 
 static void virtual_gif_holds_virtual_interrupt(void)
 {

@@ -66,16 +66,40 @@ static void clgi_holds_events_until_stgi(void **state)
 	assert_true(fake_svm.interrupts);
 }
 
-/* The same section: virtual interrupts wait too. */
+/* The same section: virtual interrupts wait too. Behind STGI they come at once, where RFLAGS.IF,
+ * the TPR and L2's intercept let them: "Injecting Virtual (INTR) Interrupts" (15.21.4). */
 static void clgi_holds_a_virtual_interrupt(void **state)
 {
+	static const struct {
+		u64 rflags, tpr;
+		u32 intercept1;
+		bool comes;
+	} cases[] = {
+		{ RFLAGS_IF, 2, 0, true },
+		{ RFLAGS_IF, 3, 0, false },
+		{ 0, 2, 0, false },
+		{ RFLAGS_IF, 2, INTERCEPT1_VINTR, false },
+	};
+	u64 irq = INT_V_IRQ | 3ULL << INT_V_PRIO_SHIFT | 0x31ULL << INT_VECTOR_SHIFT;
+	u32 intercept1 = l2s->c.intercept1;
+
 	(void)state;
-	l2s->c.int_control = INT_V_IRQ | 0x31ULL << INT_VECTOR_SHIFT;
-	assert_true(svm_vmrun(0));
-	insn_of_l3(SVM_EXIT_CLGI);
-	assert_false(c13()->int_control & INT_V_IRQ);
-	insn_of_l3(SVM_EXIT_STGI);
-	assert_int_equal(c13()->int_control, l2s->c.int_control);
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		l2s->c.int_control = irq | cases[i].tpr | INT_V_MASKING;
+		l2s->c.intercept1 = intercept1 | cases[i].intercept1;
+		l2s->c.event_injection = 0;
+		l2s->s.rflags = RFLAGS_FIXED | cases[i].rflags;
+		l2s->c.clean = 0;
+		assert_true(svm_vmrun(0));
+		insn_of_l3(SVM_EXIT_CLGI);
+		assert_false(c13()->int_control & INT_V_IRQ);
+		insn_of_l3(SVM_EXIT_STGI);
+		assert_int_equal(c13()->int_control,
+				 l2s->c.int_control & ~(cases[i].comes ? INT_V_IRQ : 0));
+		assert_int_equal(c13()->event_injection,
+				 cases[i].comes ? EVENT_VALID | EVENT_TYPE_INTR | 0x31 : 0);
+		svm_back_to_l2();
+	}
 }
 
 /* APM 2 "#VMEXIT" (15.6): "clears the GIF"; what L3 held with its own is as if it never had. */

@@ -13,11 +13,12 @@
 #define APIC_BASE_ENABLE BIT(11)
 #define APIC_BASE_PAGE   BITS(51, 12)
 
-#define APIC_SPURIOUS  0xf0U
-#define APIC_ICR_LOW   0x300U
-#define APIC_ICR_HIGH  0x310U
-#define APIC_LINT0     0x350U
-#define MSR_X2APIC_ICR (MSR_X2APIC_FIRST + (APIC_ICR_LOW >> 4))
+#define APIC_SPURIOUS   0xf0U
+#define APIC_IN_SERVICE 0x100U
+#define APIC_ICR_LOW    0x300U
+#define APIC_ICR_HIGH   0x310U
+#define APIC_LINT0      0x350U
+#define MSR_X2APIC_ICR  (MSR_X2APIC_FIRST + (APIC_ICR_LOW >> 4))
 
 /* SDM 3A "Interrupt Command Register (ICR)". */
 #define ICR_VECTOR(icr)       ((icr)&0xff)

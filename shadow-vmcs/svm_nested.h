@@ -78,6 +78,9 @@ struct svm_core {
 	u32 physical_bits;
 	/* The PIC's interrupts wait at this CPU's local APIC, or no longer. */
 	void (*hold_pic)(bool on);
+	/* The vector of the interrupt that the local APIC has given to this CPU last and that is
+	 * not ended yet; 0 if there is none. */
+	u8 (*in_service)(void);
 	/* Something that ends L2. Does not return. */
 	void (*abort)(const char *sentence);
 };
@@ -109,6 +112,7 @@ struct svm_nested {
 	struct svm_check_env env;
 	bool enabled;   /* nested=on */
 	bool kvm_below; /* the platform is Linux's KVM: svm_gif.c */
+	bool is_bochs;  /* the platform is Bochs: svm_stage2.c */
 	struct svm_ways ways;
 	struct svm_maps maps;
 

@@ -45,6 +45,8 @@ u32 svm_max_shift(void);
 void svm_machine_init(const struct memory_map *map);
 /* SVM on this CPU: EFER.SVME, the host save area, GIF clear. */
 void svm_cpu_enable(void);
+/* Whether the platform is Bochs, once SVM is enabled. */
+bool svm_is_bochs(void);
 /* The entry stub that suits this CPU. */
 void svm_choose_stub(struct vcpu *vcpu);
 /* A VMCB of L1's, all zeros. */
@@ -94,6 +96,8 @@ void svm_forget_stage2(struct vcpu *vcpu);
 bool svm_apic_store(struct vcpu *vcpu, u64 at);
 /* Masks the local interrupt of this CPU that the PIC's come by, or takes that back. */
 void svm_hold_pic(bool on);
+/* The highest vector in service at the local APIC, or 0. */
+u8 svm_in_service(void);
 
 /* --- svm_finish.c --- */
 

@@ -61,3 +61,15 @@ void svm_hold_pic(bool on)
 	}
 	v->pic_is_held = on;
 }
+
+/* APM 2 "Interrupt Service Register" (16.6.3): 256 bits in eight registers. */
+u8 svm_in_service(void)
+{
+	for (u32 i = 8; i > 0; i--) {
+		u32 bits = apic_read(APIC_IN_SERVICE + 16 * (i - 1));
+
+		if (bits)
+			return (u8)(32 * i - 1 - (u32)__builtin_clz(bits));
+	}
+	return 0;
+}

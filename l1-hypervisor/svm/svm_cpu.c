@@ -25,6 +25,7 @@ void svm_enter_by_msr(struct vcpu *vcpu);
 extern const char svm_debug_stub[];
 
 static struct svm_caps platform;
+static bool is_bochs;
 
 const struct svm_caps *svm_platform(void)
 {
@@ -113,9 +114,16 @@ void svm_choose_stub(struct vcpu *vcpu)
 	vcpu->enter = run->fsgsbase ? svm_enter : svm_enter_by_msr;
 }
 
+bool svm_is_bochs(void)
+{
+	return is_bochs;
+}
+
+/* QUIRK(bochs-2.7): it does not say who it is, but its VM_HSAVE_PA takes every value. */
 void svm_cpu_enable(void)
 {
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	is_bochs = wrmsr_safe(MSR_VM_HSAVE_PA, 1);
 	wrmsr(MSR_VM_HSAVE_PA, physical_of(memory_pages(1)).v);
 	if (svm_has(&platform, SVM_FEATURE_TSC_RATIO))
 		svm_tsc_ratio_write(TSC_RATIO_ONE);

@@ -28,6 +28,7 @@ static void init_core(struct svm_core *core)
 		.ncr3_12 = stage2_root_pointer(),
 		.physical_bits = svm_physical_bits(),
 		.hold_pic = svm_hold_pic,
+		.in_service = svm_in_service,
 		.abort = end_with_error,
 	};
 }
@@ -171,6 +172,7 @@ void svm_vcpu_init(struct vcpu *vcpu, const struct options *options)
 	n->platform = svm_platform();
 	n->enabled = options->nested;
 	n->kvm_below = cpuid_kvm_is_below();
+	n->is_bochs = svm_is_bochs();
 	n->gif = true;
 	n->tsc_ratio = TSC_RATIO_ONE;
 	init_maps(&n->maps);

@@ -69,6 +69,11 @@ static void hold_pic(bool on)
 	svm_machine.pic_is_held = on;
 }
 
+static u8 in_service(void)
+{
+	return svm_machine.in_service;
+}
+
 static void aborted(const char *sentence)
 {
 	fail_msg("L2 was ended: %s", sentence);
@@ -168,6 +173,7 @@ void svm_machine_make(u32 features)
 				     .memory = &memory,
 				     .physical_bits = SVM_GUEST_WIDTH,
 				     .hold_pic = hold_pic,
+				     .in_service = in_service,
 				     .abort = aborted };
 	m->platform = (struct svm_caps){ true, 16, features };
 	svm_caps_offer(&m->platform, &offer, &n->offered);

@@ -30,6 +30,7 @@ struct svm_machine {
 	struct svm_caps platform;
 	u32 touches; /* calls of core.touch */
 	bool pic_is_held;
+	u8 in_service; /* at the local APIC */
 };
 
 extern struct svm_machine svm_machine;

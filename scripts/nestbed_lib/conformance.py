@@ -35,7 +35,7 @@ IPS = 1_000_000
 # Some say nothing while they do a million world switches, or count to 2^30. As L2 that may take
 # so many times as long, where it comes to an end natively.
 SILENCE = 300
-PATIENCE_AS_L2 = 6
+PATIENCE_AS_L2 = 4
 RESTARTS_MAX = 60
 FILE = "conformance.jsonl"
 MISSING = "missing"
